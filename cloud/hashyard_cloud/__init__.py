@@ -1,0 +1,1 @@
+"""The Hashyard cloud service."""

@@ -1,0 +1,1 @@
+"""E-mail, payments and price feeds behind ports."""

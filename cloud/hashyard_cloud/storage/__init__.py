@@ -1,0 +1,1 @@
+"""Relational and telemetry stores; the SQL lives here."""

@@ -1,0 +1,1 @@
+"""JSON APIs: for agents and for programs."""

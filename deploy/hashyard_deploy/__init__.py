@@ -1,0 +1,1 @@
+"""Roll the agent out to rack hosts over SSH."""

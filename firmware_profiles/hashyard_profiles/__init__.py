@@ -1,0 +1,1 @@
+"""What is known of each firmware family, as data."""

@@ -1,0 +1,1 @@
+"""A simulated mining site, served over the wire on loopback addresses."""
