@@ -1,0 +1,62 @@
+"""The body of an outbox row: a version byte, then zstd-compressed JSON.
+
+The version byte lets a later agent store more tightly while the cloud still reads what older ones kept.
+Decoding is bounded: a small body that unpacks to gigabytes is refused before the memory is spent.
+"""
+
+from typing import Final
+
+import zstandard
+from pydantic import BaseModel
+
+from hashyard_shared.errors import ErrorCode, SharedError
+
+FORMAT_JSON_ZSTD: Final = 1
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+MAX_DECODED_BYTES: Final = 32 * 1024 * 1024
+_LEVEL: Final = 9
+
+
+class CodecError(SharedError):
+    """The body cannot be read: it is damaged or not of a known form."""
+
+    code = ErrorCode.CORRUPT
+
+
+class TooLargeError(CodecError):
+    """The body is larger than what is accepted."""
+
+    code = ErrorCode.TOO_LARGE
+
+
+class UnknownFormatError(CodecError):
+    """The body's version byte is not known here."""
+
+    code = ErrorCode.UNSUPPORTED
+
+
+def encode_bytes(data: bytes) -> bytes:
+    """Pack raw JSON bytes into a body."""
+    return bytes([FORMAT_JSON_ZSTD]) + zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+
+
+def encode(model: BaseModel) -> bytes:
+    """Pack a model into a body."""
+    return encode_bytes(model.model_dump_json().encode())
+
+
+def decode_bytes(body: bytes) -> bytes:
+    """Unpack a body to its JSON bytes; raises `CodecError` or one of its kinds."""
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLargeError(f"body of {len(body)} bytes is over {MAX_BODY_BYTES}")
+    if not body:
+        raise CodecError("body is empty")
+    if body[0] != FORMAT_JSON_ZSTD:
+        raise UnknownFormatError(f"body format {body[0]} is not known")
+    try:
+        size = zstandard.frame_content_size(body[1:])
+        if size < 0 or size > MAX_DECODED_BYTES:
+            raise TooLargeError(f"body unpacks to {size} bytes, over {MAX_DECODED_BYTES} or unknown")
+        return zstandard.ZstdDecompressor().decompress(body[1:], max_output_size=MAX_DECODED_BYTES)
+    except zstandard.ZstdError as error:
+        raise CodecError(f"body does not unpack: {error}") from error
