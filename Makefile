@@ -1,0 +1,53 @@
+# Two commands: `make demo` and `make test`. Both set everything up on a fresh machine.
+SHELL := /bin/sh
+BOOT_PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+MINERS ?= 60
+PATHS := agent cloud shared firmware_profiles deploy tests
+
+.PHONY: help setup demo test check format lock browser-deps browser clean
+
+help:
+	@echo "make demo            a simulated site, an agent and the cloud; prints the URL and the logins (MINERS=500 scales it)"
+	@echo "make test            every test; make check: lint, format, types, architecture"
+	@echo "make format          let ruff write; make lock: pin the newest allowed packages"
+
+setup:
+	@test -n "$(BOOT_PYTHON)" || { echo "Python 3.11 or later is needed (python3 on the PATH)."; exit 1; }
+	@$(BOOT_PYTHON) deploy/bootstrap.py
+
+demo: setup
+	@$(BIN)/python -m hashyard_demo --miners $(MINERS)
+
+# Browser tests need a Chromium; as root on Debian it is installed, elsewhere it is asked for.
+browser-deps:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-inter >/dev/null; \
+		else echo "The browser tests need Chromium: install your system's chromium package."; exit 1; fi; }
+
+test: setup browser-deps
+	@$(BIN)/python -m pytest -q
+
+browser: setup browser-deps
+	@$(BIN)/python -m pytest -q -m browser
+
+check: setup
+	@$(BIN)/ruff check $(PATHS)
+	@$(BIN)/ruff format --check $(PATHS)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+
+format: setup
+	@$(BIN)/ruff check --fix $(PATHS)
+	@$(BIN)/ruff format $(PATHS)
+
+lock:
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
+		--no-emit-index-url --no-header --quiet -o requirements.lock
+
+clean:
+	@rm -rf .venv node_modules var cloud/hashyard_cloud/web/static/vendor .mypy_cache .ruff_cache .pytest_cache
