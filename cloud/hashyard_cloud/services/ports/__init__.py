@@ -1,1 +1,1 @@
-"""What use cases need from outside: one module per feature, Protocols and frozen rows only."""
+"""What use cases need from outside, as Protocols and row dataclasses."""

@@ -1,0 +1,29 @@
+"""The relational store as use cases see it: transactions with one attribute per feature.
+
+A use case is one `async with database.transaction() as tx:`. It commits when the block ends and rolls back when
+it raises; stores never commit. `reading()` gives a consistent view and must not write.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+
+class Transaction(Protocol):
+    """One transaction. Each property is a feature's store, bound to it."""
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        """Run this after the commit, not at all after a rollback; it must not raise."""
+        ...
+
+
+class Database(Protocol):
+    """Where transactions come from."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Read and write; serialised on SQLite."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """Read only; never waits for writers."""
+        ...

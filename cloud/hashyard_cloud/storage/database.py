@@ -1,0 +1,110 @@
+"""SQLite and PostgreSQL behind one code path (SQLAlchemy Core, async).
+
+SQLite runs in WAL with `synchronous=FULL` (an acknowledged write survives power loss), writes begin IMMEDIATE so
+that a transaction never fails half-way because another writer came first, and are serialised in the process.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, Final
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from hashyard_cloud.errors import SettingsError
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+_READING: Final = "hashyard_reading"
+BUSY_TIMEOUT_MS: Final = 30_000
+POOL_SIZE: Final = 8
+POOL_TIMEOUT_S: Final = 30
+
+
+class SqlTransaction:
+    """One transaction; builds each feature's store on its connection. Implements `ports.database.Transaction`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self.callbacks: list[Callable[[], None]] = []
+
+    def on_commit(self, callback: Callable[[], None]) -> None:
+        self.callbacks.append(callback)
+
+
+class SqlDatabase:
+    """Owns the engine. `close()` when done."""
+
+    def __init__(self, dsn: str) -> None:
+        self.url = normalised(dsn)
+        self.engine: AsyncEngine = _engine(self.url)
+        self._writing = asyncio.Lock() if self.is_sqlite else None
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the in-file engine of one process."""
+        return self.url.get_backend_name() == "sqlite"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[SqlTransaction]:
+        turn: AbstractAsyncContextManager[Any] = self._writing or nullcontext()
+        async with turn, self.engine.begin() as connection:
+            tx = SqlTransaction(connection)
+            yield tx
+        for callback in tx.callbacks:
+            callback()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[SqlTransaction]:
+        async with self.engine.connect() as connection:
+            await connection.execution_options(**{_READING: True})
+            yield SqlTransaction(connection)
+
+
+def normalised(dsn: str) -> URL:
+    """The URL with our async driver; raises `SettingsError` for an engine that is not supported."""
+    try:
+        url = make_url(dsn)
+    except ArgumentError as error:
+        raise SettingsError("database_dsn is not a database URL", field="database_dsn") from error
+    backend = url.drivername.partition("+")[0]
+    if backend not in _DRIVERS:
+        raise SettingsError(f"database_dsn: {backend} is not supported, use sqlite or postgresql")
+    return url.set(drivername=_DRIVERS[backend])
+
+
+def _engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=POOL_TIMEOUT_S)
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine.sync_engine, "connect", _on_connect)
+        event.listen(engine.sync_engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(dbapi_connection: Any, _record: Any) -> None:
+    # The driver's own implicit BEGIN comes too late and too weak; _on_begin says it explicitly.
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get(_READING, False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
