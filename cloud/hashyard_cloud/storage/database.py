@@ -7,6 +7,7 @@ that a transaction never fails half-way because another writer came first, and a
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import Connection, event, make_url
@@ -15,6 +16,12 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hashyard_cloud.errors import SettingsError
+from hashyard_cloud.storage.contracts import ContractsStore
+from hashyard_cloud.storage.customers import CustomersStore
+from hashyard_cloud.storage.equipment import EquipmentStore
+from hashyard_cloud.storage.organisations import OrganisationsStore
+from hashyard_cloud.storage.sites import SitesStore
+from hashyard_cloud.storage.users import UsersStore
 
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
@@ -33,6 +40,30 @@ class SqlTransaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
         self.callbacks: list[Callable[[], None]] = []
+
+    @cached_property
+    def contracts(self) -> ContractsStore:
+        return ContractsStore(self.connection)
+
+    @cached_property
+    def customers(self) -> CustomersStore:
+        return CustomersStore(self.connection)
+
+    @cached_property
+    def equipment(self) -> EquipmentStore:
+        return EquipmentStore(self.connection)
+
+    @cached_property
+    def organisations(self) -> OrganisationsStore:
+        return OrganisationsStore(self.connection)
+
+    @cached_property
+    def sites(self) -> SitesStore:
+        return SitesStore(self.connection)
+
+    @cached_property
+    def users(self) -> UsersStore:
+        return UsersStore(self.connection)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)

@@ -8,9 +8,34 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from hashyard_cloud.services.ports.contracts import ContractsStore
+from hashyard_cloud.services.ports.customers import CustomersStore
+from hashyard_cloud.services.ports.equipment import EquipmentStore
+from hashyard_cloud.services.ports.organisations import OrganisationsStore
+from hashyard_cloud.services.ports.sites import SitesStore
+from hashyard_cloud.services.ports.users import UsersStore
+
 
 class Transaction(Protocol):
     """One transaction. Each property is a feature's store, bound to it."""
+
+    @property
+    def contracts(self) -> ContractsStore: ...
+
+    @property
+    def customers(self) -> CustomersStore: ...
+
+    @property
+    def equipment(self) -> EquipmentStore: ...
+
+    @property
+    def organisations(self) -> OrganisationsStore: ...
+
+    @property
+    def sites(self) -> SitesStore: ...
+
+    @property
+    def users(self) -> UsersStore: ...
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Run this after the commit, not at all after a rollback; it must not raise."""

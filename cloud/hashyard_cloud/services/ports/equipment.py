@@ -90,7 +90,7 @@ class EquipmentStore(Protocol):
         ...
 
     async def assign(self, row: AssignmentRow) -> None:
-        """Open an assignment; raises `AlreadyAssignedError` where the unit has one."""
+        """Open an assignment; raises `ConflictError` where the unit has one."""
         ...
 
     async def end_assignment(self, organisation_id: str, unit_id: str, to_us: int, ended_by: str) -> bool:

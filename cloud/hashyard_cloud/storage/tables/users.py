@@ -50,7 +50,7 @@ ATTEMPTS = Table(
     METADATA,
     Column("key", Text, primary_key=True),
     Column("window_us", BigInteger, nullable=False),
-    Column("count", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
 )
 
 INVITES = Table(

@@ -9,6 +9,37 @@ branch_labels = None
 depends_on = None
 
 
+def _login_attempts() -> None:
+    op.create_table(
+        "login_attempts",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("window_us", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_login_attempts")),
+    )
+
+
+def _organisations() -> None:
+    op.create_table(
+        "organisations",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("slug", sa.Text(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("redirect_enabled", sa.Boolean(), nullable=False),
+        sa.Column("approvals_required", sa.Integer(), nullable=False),
+        sa.Column("slogan", sa.Text(), nullable=False),
+        sa.Column("colour_primary", sa.Text(), nullable=False),
+        sa.Column("colour_accent", sa.Text(), nullable=False),
+        sa.Column("contact_email", sa.Text(), nullable=False),
+        sa.Column("contact_phone", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_organisations")),
+        sa.UniqueConstraint("slug", name=op.f("uq_organisations_slug")),
+    )
+
+
 def _schema_info() -> None:
     op.create_table(
         "schema_info",
@@ -18,9 +49,449 @@ def _schema_info() -> None:
     )
 
 
+def _users() -> None:
+    op.create_table(
+        "users",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("totp_secret", sa.Text(), nullable=True),
+        sa.Column("totp_last_step", sa.BigInteger(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+
+
+def _api_tokens() -> None:
+    op.create_table(
+        "api_tokens",
+        sa.Column("token_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("last_used_us", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_api_tokens_organisation_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_api_tokens_user_id")),
+        sa.PrimaryKeyConstraint("token_id", name=op.f("pk_api_tokens")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
+    )
+    op.create_index("ix_api_tokens_organisation", "api_tokens", ["organisation_id"], unique=False)
+
+
+def _contract_numbers() -> None:
+    op.create_table(
+        "contract_numbers",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_contract_numbers_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "year", name=op.f("pk_contract_numbers")),
+    )
+
+
+def _customers() -> None:
+    op.create_table(
+        "customers",
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("billing_email", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("notes", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("portal_access", sa.Boolean(), nullable=False),
+        sa.Column("team_name", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_customers_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_customers")),
+    )
+    op.create_index("ix_customers_organisation_email", "customers", ["organisation_id", "email"], unique=False)
+    op.create_index("ix_customers_organisation_name", "customers", ["organisation_id", "name"], unique=False)
+
+
+def _organisation_logos() -> None:
+    op.create_table(
+        "organisation_logos",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_organisation_logos_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_organisation_logos")),
+    )
+
+
+def _organisation_old_slugs() -> None:
+    op.create_table(
+        "organisation_old_slugs",
+        sa.Column("slug", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_organisation_old_slugs_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint("slug", name=op.f("pk_organisation_old_slugs")),
+    )
+
+
+def _password_resets() -> None:
+    op.create_table(
+        "password_resets",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=False),
+        sa.Column("used_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_password_resets_user_id")),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_password_resets")),
+    )
+
+
+def _sites() -> None:
+    op.create_table(
+        "sites",
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("capacity_w", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("energy_price_micro", sa.BigInteger(), nullable=True),
+        sa.Column("tax_bp", sa.Integer(), nullable=False),
+        sa.Column("shadow_mode", sa.Boolean(), nullable=False),
+        sa.Column("poll_interval_s", sa.Float(), nullable=False),
+        sa.Column("discovery_interval_s", sa.Float(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_sites_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("site_id", name=op.f("pk_sites")),
+    )
+    op.create_index("ux_sites_organisation_name", "sites", ["organisation_id", "name"], unique=True)
+
+
+def _contracts() -> None:
+    op.create_table(
+        "contracts",
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("starts_us", sa.BigInteger(), nullable=True),
+        sa.Column("ends_us", sa.BigInteger(), nullable=True),
+        sa.Column("extensions", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.customer_id"], name=op.f("fk_contracts_customer_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_contracts_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("contract_id", name=op.f("pk_contracts")),
+    )
+    op.create_index("ix_contracts_customer", "contracts", ["organisation_id", "customer_id"], unique=False)
+    op.create_index("ux_contracts_organisation_number", "contracts", ["organisation_id", "number"], unique=True)
+
+
+def _invites() -> None:
+    op.create_table(
+        "invites",
+        sa.Column("invite_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=True),
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("invited_by", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_us", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.customer_id"], name=op.f("fk_invites_customer_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_invites_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("invite_id", name=op.f("pk_invites")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_invites_token_hash")),
+    )
+    op.create_index("ix_invites_organisation", "invites", ["organisation_id", "customer_id"], unique=False)
+
+
+def _memberships() -> None:
+    op.create_table(
+        "memberships",
+        sa.Column("membership_id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=True),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_memberships_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_memberships_organisation_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_memberships_user_id")),
+        sa.PrimaryKeyConstraint("membership_id", name=op.f("pk_memberships")),
+    )
+    op.create_index("ix_memberships_user", "memberships", ["user_id"], unique=False)
+    op.create_index("ux_memberships_organisation_user", "memberships", ["organisation_id", "user_id"], unique=True)
+
+
+def _sessions() -> None:
+    op.create_table(
+        "sessions",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("csrf", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=False),
+        sa.Column("view_customer_id", sa.Text(), nullable=True),
+        sa.Column("remote", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_sessions_organisation_id")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_sessions_user_id")),
+        sa.ForeignKeyConstraint(
+            ["view_customer_id"], ["customers.customer_id"], name=op.f("fk_sessions_view_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sessions")),
+    )
+    op.create_index("ix_sessions_organisation", "sessions", ["organisation_id", "last_seen_us"], unique=False)
+    op.create_index("ix_sessions_user", "sessions", ["user_id"], unique=False)
+
+
+def _units() -> None:
+    op.create_table(
+        "units",
+        sa.Column("unit_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("position", sa.Text(), nullable=False),
+        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("mac", sa.Text(), nullable=True),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("expected_hashrate_ths", sa.Float(), nullable=True),
+        sa.Column("nameplate_w", sa.BigInteger(), nullable=True),
+        sa.Column("host_owned", sa.Boolean(), nullable=False),
+        sa.Column("state_since_us", sa.BigInteger(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_units_organisation_id")
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.site_id"], name=op.f("fk_units_site_id")),
+        sa.PrimaryKeyConstraint("unit_id", name=op.f("pk_units")),
+    )
+    op.create_index("ix_units_serial", "units", ["organisation_id", "serial"], unique=False)
+    op.create_index("ix_units_site", "units", ["organisation_id", "site_id"], unique=False)
+    op.create_index("ux_units_label", "units", ["organisation_id", "label"], unique=True)
+    op.create_index("ux_units_mac", "units", ["organisation_id", "mac"], unique=True)
+
+
+def _contract_services() -> None:
+    op.create_table(
+        "contract_services",
+        sa.Column("service_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("monthly_micro", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["contract_id"], ["contracts.contract_id"], name=op.f("fk_contract_services_contract_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_contract_services_organisation_id"),
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.site_id"], name=op.f("fk_contract_services_site_id")),
+        sa.PrimaryKeyConstraint("service_id", name=op.f("pk_contract_services")),
+    )
+    op.create_index("ix_contract_services_contract", "contract_services", ["contract_id"], unique=False)
+
+
+def _contract_sites() -> None:
+    op.create_table(
+        "contract_sites",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["contract_id"], ["contracts.contract_id"], name=op.f("fk_contract_sites_contract_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_contract_sites_organisation_id")
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.site_id"], name=op.f("fk_contract_sites_site_id")),
+        sa.PrimaryKeyConstraint("contract_id", "site_id", name=op.f("pk_contract_sites")),
+    )
+
+
+def _contract_versions() -> None:
+    op.create_table(
+        "contract_versions",
+        sa.Column("version_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("effective_us", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("billing_basis", sa.Text(), nullable=False),
+        sa.Column("rate_micro", sa.BigInteger(), nullable=False),
+        sa.Column("fixed_monthly_micro", sa.BigInteger(), nullable=False),
+        sa.Column("power_cap_w", sa.BigInteger(), nullable=True),
+        sa.Column("term_months", sa.Integer(), nullable=True),
+        sa.Column("auto_renew", sa.Boolean(), nullable=False),
+        sa.Column("notice_days", sa.Integer(), nullable=False),
+        sa.Column("failover_micro", sa.BigInteger(), nullable=True),
+        sa.Column("due_s", sa.BigInteger(), nullable=False),
+        sa.Column("grace_s", sa.BigInteger(), nullable=False),
+        sa.Column("cure_s", sa.BigInteger(), nullable=False),
+        sa.Column("late_fee_micro", sa.BigInteger(), nullable=False),
+        sa.Column("deposit_micro", sa.BigInteger(), nullable=False),
+        sa.Column("minimum_uptime_bp", sa.Integer(), nullable=False),
+        sa.Column("redirect_clause", sa.Text(), nullable=False),
+        sa.Column("redirect_clause_given", sa.Boolean(), nullable=False),
+        sa.Column("accepted_us", sa.BigInteger(), nullable=True),
+        sa.Column("accepted_by", sa.Text(), nullable=False),
+        sa.Column("spec_model", sa.Text(), nullable=False),
+        sa.Column("spec_hashrate_ths", sa.Float(), nullable=True),
+        sa.Column("spec_quantity", sa.Integer(), nullable=True),
+        sa.Column("connector_fee_bp", sa.Integer(), nullable=True),
+        sa.Column("payout_wallet", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["contract_id"], ["contracts.contract_id"], name=op.f("fk_contract_versions_contract_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_contract_versions_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint("version_id", name=op.f("pk_contract_versions")),
+    )
+    op.create_index(
+        "ix_contract_versions_effective",
+        "contract_versions",
+        ["organisation_id", "contract_id", "effective_us"],
+        unique=False,
+    )
+    op.create_index("ux_contract_versions_number", "contract_versions", ["contract_id", "version"], unique=True)
+
+
+def _unit_assignments() -> None:
+    op.create_table(
+        "unit_assignments",
+        sa.Column("assignment_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("unit_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("from_us", sa.BigInteger(), nullable=False),
+        sa.Column("to_us", sa.BigInteger(), nullable=True),
+        sa.Column("ended_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["contract_id"], ["contracts.contract_id"], name=op.f("fk_unit_assignments_contract_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_unit_assignments_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_unit_assignments_organisation_id"),
+        ),
+        sa.ForeignKeyConstraint(["unit_id"], ["units.unit_id"], name=op.f("fk_unit_assignments_unit_id")),
+        sa.PrimaryKeyConstraint("assignment_id", name=op.f("pk_unit_assignments")),
+    )
+    op.create_index(
+        "ix_unit_assignments_contract", "unit_assignments", ["organisation_id", "contract_id"], unique=False
+    )
+    op.create_index(
+        "ix_unit_assignments_customer", "unit_assignments", ["organisation_id", "customer_id"], unique=False
+    )
+    op.create_index("ix_unit_assignments_unit", "unit_assignments", ["unit_id", "from_us"], unique=False)
+    op.create_index(
+        "ux_unit_assignments_open",
+        "unit_assignments",
+        ["unit_id"],
+        unique=True,
+        sqlite_where=sa.text("to_us IS NULL"),
+        postgresql_where=sa.text("to_us IS NULL"),
+    )
+
+
 def upgrade() -> None:
+    _login_attempts()
+    _organisations()
     _schema_info()
+    _users()
+    _api_tokens()
+    _contract_numbers()
+    _customers()
+    _organisation_logos()
+    _organisation_old_slugs()
+    _password_resets()
+    _sites()
+    _contracts()
+    _invites()
+    _memberships()
+    _sessions()
+    _units()
+    _contract_services()
+    _contract_sites()
+    _contract_versions()
+    _unit_assignments()
 
 
 def downgrade() -> None:
+    op.drop_table("unit_assignments")
+    op.drop_table("contract_versions")
+    op.drop_table("contract_sites")
+    op.drop_table("contract_services")
+    op.drop_table("units")
+    op.drop_table("sessions")
+    op.drop_table("memberships")
+    op.drop_table("invites")
+    op.drop_table("contracts")
+    op.drop_table("sites")
+    op.drop_table("password_resets")
+    op.drop_table("organisation_old_slugs")
+    op.drop_table("organisation_logos")
+    op.drop_table("customers")
+    op.drop_table("contract_numbers")
+    op.drop_table("api_tokens")
+    op.drop_table("users")
     op.drop_table("schema_info")
+    op.drop_table("organisations")
+    op.drop_table("login_attempts")
