@@ -11,7 +11,8 @@ AgentError
 │   ├── MinerTimeoutError        the agent's own deadline passed
 │   ├── MinerMalformedError      an answer that cannot be read; also an empty or blank pool list
 │   ├── MinerAuthError           credentials refused
-│   └── MinerRefusedError        the device said no
+│   ├── MinerRefusedError        the device said no
+│   └── MinerBusyError           another part of the agent is talking to it
 └── RefusedError             a rule of enforcement says no, with its code
 """
 
@@ -101,6 +102,12 @@ class MinerRefusedError(MinerError):
     """The miner said no."""
 
     miner_code = ErrorCode.MINER_REFUSED
+
+
+class MinerBusyError(MinerError):
+    """Another part of the agent is talking to the miner."""
+
+    miner_code = ErrorCode.UNAVAILABLE
 
 
 class RefusedError(AgentError):
