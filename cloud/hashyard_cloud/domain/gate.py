@@ -124,7 +124,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All the gate looks at. `approvals_required` is 0 (automatic), 1 or 2."""
+    """All the gate looks at. `approvals_required` is 0 (automatic), 1 or 2.
+
+    `debt` is what is open now; `claim` is what was to be cured before the redirect itself recovered some of it, so
+    that recovering does not void the approvals it rests on.
+    """
 
     now_us: int
     clause: Clause | None
@@ -133,6 +137,7 @@ class Facts:
     bounce_wait_s: int
     notices: Sequence[Notice]
     debt: Money
+    claim: Money
     disputes: Sequence[Record]
     legal_holds: Sequence[Record]
     approvals_required: int
@@ -315,7 +320,7 @@ def _approvals(facts: Facts) -> Condition:
     names = f": {', '.join(item.name for item in valid)}" if valid else ""
     voided = len({item.user_id for item in facts.approvals} - {item.user_id for item in valid})
     lost = f" · {voided} void, given for other units or another amount" if voided else ""
-    bound = f"bound to case, {len(facts.units)} units, {facts.debt.text()}"
+    bound = f"bound to case, {len(facts.units)} units, {facts.claim.text()}"
     text = f"{min(len(valid), needed)} of {needed}, {bound}{names}{lost}"
     return _blocking(ConditionKey.APPROVALS, title, len(valid) >= needed, text, facts.binding)
 

@@ -42,6 +42,7 @@ GOOD = Facts(
         Notice("n2", NoticeKind.DEFAULT, DELIVERED),
     ),
     debt=DEBT,
+    claim=DEBT,
     disputes=(),
     legal_holds=(),
     approvals_required=2,
@@ -50,8 +51,8 @@ GOOD = Facts(
     units=UNITS,
 )
 
-# How each blocking condition is broken while all others stay as they were. Breaking the debt or the units would void
-# approvals that are bound to them, so those tables run with automatic approval.
+# How each blocking condition is broken while all others stay as they were. Breaking the units would void approvals
+# that are bound to them, so the table runs with automatic approval.
 BREAKS = {
     ConditionKey.CLAUSE: {"clause": replace(GOOD.clause, given=False)},  # type: ignore[type-var]
     ConditionKey.CASE: {"case": None},
@@ -112,8 +113,7 @@ def test_all_met_names_every_condition_with_evidence() -> None:
         (
             {"notices": (Notice("n", NoticeKind.DEFAULT, Delivery(S, 2 * S, None)),)},
             ConditionKey.NOTICES,
-            "0 of 2; not yet: Payment reminder, Notice of default · a notice bounced:"
-            " correct the address or upload a proof",
+            "0 of 2; not yet: Payment reminder, Notice of default · a notice bounced: correct the address",
         ),
         ({"notices": GOOD.notices[:1]}, ConditionKey.CURE, "5 min from delivery of the notice of default, which"),
         ({"terms": Terms(0, 0, 760)}, ConditionKey.CURE, "12 min 40 s from delivery, 1 min left"),
@@ -158,8 +158,8 @@ def test_approvals_need_different_people(required: int, who: str, met: bool) -> 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"debt": Money(12_480 * S + 1, "USD")},
-        {"debt": Money(12_480 * S, "EUR")},
+        {"claim": Money(12_480 * S + 1, "USD")},
+        {"claim": Money(12_480 * S, "EUR")},
         {"units": UNITS[:1]},
         {"case": replace(CASE, case_id="case-2")},
     ],
@@ -170,6 +170,10 @@ def test_any_change_of_case_units_or_amount_voids_approvals(changes: dict[str, o
     assert not met
     assert "2 void" in text
     assert not verdict.open
+
+
+def test_what_the_redirect_itself_recovers_does_not_void_approvals() -> None:
+    assert evaluate(replace(GOOD, debt=Money(5 * S, "USD"))).open
 
 
 def test_binding_does_not_depend_on_the_order_of_units_nor_run_parts_together() -> None:
