@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from hashyard_simulator.device import Device, Pool
 from hashyard_simulator.faults import FaultKind, halve, pass_gate
+from hashyard_simulator.pools import endpoint_of
 
 MAX_REQUEST_BYTES = 65_536
 READ_TIMEOUT_S = 30.0
@@ -94,11 +95,11 @@ def joined(command: str, answer_one: Callable[[str], Answer]) -> Answer:
     return answers
 
 
-def pool_rows(device: Device, *, stratum_url: bool = True) -> list[Answer]:
+def pool_rows(device: Device, shown: list[Pool] | None = None) -> list[Answer]:
     """The POOLS section: what every cgminer relative shows, never a password."""
     active = device.active_pool()
     rows = []
-    for index, pool in enumerate(device.reported_pools()):
+    for index, pool in enumerate(device.reported_pools() if shown is None else shown):
         is_active = pool is active
         rows.append(
             {
@@ -127,7 +128,7 @@ def pool_rows(device: Device, *, stratum_url: bool = True) -> list[Answer]:
                 "Last Share Difficulty": 65536.0 if is_active else 0.0,
                 "Has Stratum": True,
                 "Stratum Active": is_active,
-                "Stratum URL": pool.url.partition("://")[2].partition(":")[0] if stratum_url and is_active else "",
+                "Stratum URL": endpoint_of(pool.url).partition(":")[0] if is_active else "",
                 "Has GBT": False,
                 "Best Share": 0,
                 "Pool Rejected%": 0.4,

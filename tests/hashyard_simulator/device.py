@@ -118,8 +118,9 @@ class _Mining:
 
 @dataclass(slots=True)
 class Tuning:
-    """What the control API may bend."""
+    """What the control API may bend, and the share of the nameplate that the firmware's profile asks for."""
 
+    profile_share: float = 1.0
     hashrate_factor: float = 1.0
     temp_offset_c: float = 0.0
     power_factor: float = 1.0
@@ -147,6 +148,7 @@ class Device:
     tuning: Tuning = field(default_factory=Tuning)
     write_log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_WRITE_LOG))
     on_network_change: Callable[[], None] | None = None
+    staged_pools: list[Pool] | None = None
 
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)
@@ -220,6 +222,8 @@ class Device:
         pending, self._pending = self._pending, []
         for change in pending:
             change()
+        if self.staged_pools is not None:
+            self.replace_pools(self.staged_pools)
         for pool in self.pools:
             pool.shares = 0.0
         length_s = self.timing.reboot_s if reboot else self.timing.restart_s
@@ -251,6 +255,7 @@ class Device:
     def replace_pools(self, pools: list[Pool]) -> None:
         """The whole pool list is another one; shares start from zero."""
         self.settle()
+        self.staged_pools = None
         self.pools = pools[:MAX_POOLS]
         for index, pool in enumerate(self.pools):
             pool.priority = index
@@ -286,9 +291,9 @@ class Device:
             self.restart()
         return "applied"
 
-    def defer(self, change: Callable[[], None]) -> None:
-        """The change takes effect with the next restart (firmwares that work like that)."""
-        self._pending.append(change)
+    def stage_pools(self, pools: list[Pool]) -> None:
+        """Pools that are stored now and used after the next restart, on firmwares that work like that."""
+        self.staged_pools = pools
 
     def log_write(self, command: str, content: Any, outcome: str) -> None:
         self.counters.writes += 1
@@ -310,11 +315,11 @@ class Device:
         return self.faults.take(FaultKind.REFUSE, self.clock.monotonic_s(), write=write) is not None
 
     def reported_pools(self) -> list[Pool]:
-        """The pools as a read shows them; the same objects as `pools` unless a fault blanks them."""
+        """The pools as a read of the configuration shows them; a fault may blank them."""
         self.settle()
         fault = self.faults.take(FaultKind.BLANK_POOLS, self.clock.monotonic_s())
         if fault is None:
-            return list(self.pools)
+            return list(self.pools if self.staged_pools is None else self.staged_pools)
         if fault.params.get("mode") == "empty":
             return []
         return [Pool("", "", "", priority=index) for index in range(3)]
@@ -328,7 +333,7 @@ class Device:
         rate_ths = self._rate_now_ths(now_s) if working else 0.0
         return Reading(
             hashrate_ths=rate_ths,
-            average_ths=self.model.hashrate_ths * self.tuning.hashrate_factor if working else 0.0,
+            average_ths=self._nominal_ths() if working else 0.0,
             boards=self._boards(rate_ths, now_s),
             fans_rpm=self._fans(working=working),
             power_w=self._power_now_w(rate_ths),
@@ -339,7 +344,10 @@ class Device:
     def _rate_now_ths(self, now_s: float) -> float:
         fast_s, slow_s = self._periods_s
         wave = math.sin(now_s / fast_s + self._phase) + math.sin(now_s / slow_s + 2 * self._phase)
-        return self.model.hashrate_ths * self.tuning.hashrate_factor * (1 + _WANDER * wave / 2)
+        return self._nominal_ths() * (1 + _WANDER * wave / 2)
+
+    def _nominal_ths(self) -> float:
+        return self.model.hashrate_ths * self.tuning.profile_share * self.tuning.hashrate_factor
 
     def _power_now_w(self, rate_ths: float) -> int:
         if self.dead:

@@ -37,6 +37,7 @@ class Farm:
         self.skipped_families: list[str] = []
         self._stations: dict[str, Station] = {}
         self._tls: ssl.SSLContext | None = None
+        self._macs: set[str] = set()
         self.world.subscribe(self._settle_all)
 
     async def __aenter__(self) -> Self:
@@ -175,7 +176,7 @@ class Farm:
         ]
         identity = Identity(
             ip=ip,
-            mac=random_mac(rng),
+            mac=self._unique_mac(rng),
             serial=random_serial(rng),
             hostname=family.hostname,
             board_serials=tuple(random_serial(rng) for _ in range(model.boards)),
@@ -196,6 +197,13 @@ class Farm:
             timing=Timing(restart_s, 2 * restart_s if reboot_s is None else reboot_s, self.spec.share_seconds),
             seed=rng.getrandbits(32),
         )
+
+    def _unique_mac(self, rng: random.Random) -> str:
+        mac = random_mac(rng)
+        while mac in self._macs:
+            mac = random_mac(rng)
+        self._macs.add(mac)
+        return mac
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:

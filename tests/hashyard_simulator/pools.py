@@ -14,7 +14,7 @@ def endpoint_of(url: str) -> str:
 
 
 class PoolWorld:
-    """Every named pool is alive unless it was made dead; a blank URL never is.
+    """Every pool with a host and a port is alive unless it was made dead; anything else never is.
 
     `before_change` callbacks run before a state changes, so that devices which compute lazily can settle
     what they mined under the old state.
@@ -29,7 +29,8 @@ class PoolWorld:
 
     def alive(self, url: str) -> bool:
         endpoint = endpoint_of(url)
-        return bool(endpoint) and endpoint not in self._dead
+        host, _, port = endpoint.rpartition(":")
+        return bool(host) and port.isdecimal() and endpoint not in self._dead
 
     def set_alive(self, url: str, *, alive: bool) -> None:
         for callback in self._before_change:

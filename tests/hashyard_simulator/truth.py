@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hashyard_simulator.device import Device
+from hashyard_simulator.device import Device, Pool
 
 
 def short(device: Device) -> dict[str, Any]:
@@ -29,7 +29,8 @@ def full(device: Device) -> dict[str, Any]:
         "nameplate": {"hashrate_ths": device.model.hashrate_ths, "power_w": device.model.power_w},
         "account": device.account,
         "password": device.effective_password(),
-        "pools": pools(device),
+        "pools": pools(device, device.pools),
+        "staged_pools": None if device.staged_pools is None else pools(device, device.staged_pools),
         "active_pool": _active_url(device),
         "hashrate_ths": reading.hashrate_ths,
         "boards": [
@@ -62,7 +63,8 @@ def full(device: Device) -> dict[str, Any]:
     }
 
 
-def pools(device: Device) -> list[dict[str, Any]]:
+def pools(device: Device, chosen: list[Pool]) -> list[dict[str, Any]]:
+    """`chosen` as JSON; `staged_pools` are those that only the next restart puts to use."""
     active = device.active_pool()
     return [
         {
@@ -77,7 +79,7 @@ def pools(device: Device) -> list[dict[str, Any]]:
             "rejected": p.rejected,
             "stale": p.stale,
         }
-        for p in device.pools
+        for p in chosen
     ]
 
 
