@@ -122,8 +122,71 @@ class FastReader(Protocol):
         ...
 
 
+class Credential(Protocol):
+    """How to log in to a miner."""
+
+    @property
+    def username(self) -> str: ...
+
+    @property
+    def password(self) -> str: ...
+
+
+class CredentialStore(Protocol):
+    """The site's credentials, matched by MAC, subnet and family."""
+
+    def for_miner(self, identity: Identity) -> Sequence[Credential]:
+        """What may be tried on this miner, the best first; may be empty."""
+        ...
+
+
+class MinerLocator(Protocol):
+    """Where a MAC lives now, as discovery last saw it."""
+
+    def locate(self, mac: str) -> Identity | None:
+        """Who answers to this MAC, or None while nobody does."""
+        ...
+
+    def duplicated(self, mac: str) -> bool:
+        """Whether this MAC was seen at more than one address, or a person must look at it for another reason."""
+        ...
+
+    def power_w(self, mac: str) -> int | None:
+        """The power it last drew, or its nameplate; None when neither is known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WriterTraits:
+    """What a family can do with pools. `max_slots` counts the pools of one group."""
+
+    family: str
+    max_slots: int
+    max_groups: int = 1
+    fixed_slots: bool = False
+    password_readable: bool = True
+    write_restarts_mining: bool = True
+    readback_after_s: float = 0.5
+
+
 class PoolWriter(Protocol):
-    """A family's merge writer: changes pools and nothing else. Believes no return value."""
+    """A family's merge writer: changes pools and nothing else. Believes no return value.
+
+    Every call ends within its own deadline. Errors: `MinerError` and its kinds.
+    """
+
+    @property
+    def traits(self) -> WriterTraits:
+        """What this family can do."""
+        ...
+
+    async def identify(self, identity: Identity) -> Identity:
+        """Who answers there now, over the very protocol that the write will use."""
+        ...
+
+    def unwritable(self, groups: Sequence[PoolGroup]) -> str | None:
+        """Why these groups cannot be written so that they read back the same, or None when they can."""
+        ...
 
     async def read(self, identity: Identity) -> MinerConfig:
         """All pool groups and settings; an empty or blank pool list is `MinerMalformedError`."""
