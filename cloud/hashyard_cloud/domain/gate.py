@@ -149,7 +149,7 @@ class Facts:
     def binding(self) -> str:
         """What an approval of these facts is bound to."""
         return binding_hash(
-            self.case.case_id if self.case else "", (unit.unit_id for unit in self.units), self.debt
+            self.case.case_id if self.case else "", (unit.unit_id for unit in self.units), self.claim
         )
 
 
