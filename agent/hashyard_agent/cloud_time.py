@@ -32,7 +32,7 @@ class CloudTimeMark:
 
 
 class CloudTimeKeeper:
-    """Keeps the mark. `signing_keys()` gives the pinned raw public keys; `agent_id` is who the time is meant for."""
+    """Keeps the mark. `signing_keys()` gives the pinned raw public keys; the time must be meant for `agent_id`."""
 
     def __init__(
         self,

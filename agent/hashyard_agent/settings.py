@@ -86,16 +86,6 @@ class StoreSettings(_Section):
         """The database of orders, leases, snapshots and the journal."""
         return self.path / "enforcement.db"
 
-    @property
-    def identity_file(self) -> Path:
-        """Who this agent is."""
-        return self.path / "identity.json"
-
-    @property
-    def key_file(self) -> Path:
-        """The agent's private key."""
-        return self.path / "agent.key"
-
 
 class PollingSettings(_Section):
     """How miners are read. The cloud's intervals apply unless these are set."""
