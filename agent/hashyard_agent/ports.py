@@ -36,6 +36,7 @@ class Reading:
     shares_accepted: int | None = None
     shares_rejected: int | None = None
     active_pool: tuple[str, str] | None = None
+    expected_hashrate_ths: float | None = None
     problem: str = ""
 
 
