@@ -16,10 +16,17 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hashyard_cloud.errors import SettingsError
+from hashyard_cloud.storage.agents import AgentsStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customers import CustomersStore
+from hashyard_cloud.storage.desired import DesiredStore
+from hashyard_cloud.storage.enrolment import EnrolmentStore
 from hashyard_cloud.storage.equipment import EquipmentStore
+from hashyard_cloud.storage.ingest import IngestStore
+from hashyard_cloud.storage.leases import LeasesStore
+from hashyard_cloud.storage.miners import MinersStore
 from hashyard_cloud.storage.organisations import OrganisationsStore
+from hashyard_cloud.storage.rollups import RollupsStore
 from hashyard_cloud.storage.sites import SitesStore
 from hashyard_cloud.storage.users import UsersStore
 
@@ -37,9 +44,10 @@ POOL_TIMEOUT_S: Final = 30
 class SqlTransaction:
     """One transaction; builds each feature's store on its connection. Implements `ports.database.Transaction`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, desired_changed: Callable[[str, str], None]) -> None:
         self.connection = connection
         self.callbacks: list[Callable[[], None]] = []
+        self._desired_changed = desired_changed
 
     @cached_property
     def contracts(self) -> ContractsStore:
@@ -65,14 +73,51 @@ class SqlTransaction:
     def users(self) -> UsersStore:
         return UsersStore(self.connection)
 
+    @cached_property
+    def agents(self) -> AgentsStore:
+        return AgentsStore(self.connection)
+
+    @cached_property
+    def desired(self) -> DesiredStore:
+        return DesiredStore(self.connection, self._on_desired_change)
+
+    @cached_property
+    def enrolment(self) -> EnrolmentStore:
+        return EnrolmentStore(self.connection)
+
+    @cached_property
+    def ingest(self) -> IngestStore:
+        return IngestStore(self.connection)
+
+    @cached_property
+    def leases(self) -> LeasesStore:
+        return LeasesStore(self.connection)
+
+    @cached_property
+    def miners(self) -> MinersStore:
+        return MinersStore(self.connection)
+
+    @cached_property
+    def rollups(self) -> RollupsStore:
+        return RollupsStore(self.connection)
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        async with self.connection.begin_nested():
+            yield
+
+    def _on_desired_change(self, organisation_id: str, site_id: str) -> None:
+        self.on_commit(lambda: self._desired_changed(organisation_id, site_id))
+
 
 class SqlDatabase:
-    """Owns the engine. `close()` when done."""
+    """Owns the engine. `close()` when done. `desired_changed` hears of each site whose desired state changed."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, desired_changed: Callable[[str, str], None] | None = None) -> None:
+        self._desired_changed = desired_changed or _nobody
         self.url = normalised(dsn)
         self.engine: AsyncEngine = _engine(self.url)
         self._writing = asyncio.Lock() if self.is_sqlite else None
@@ -90,7 +135,7 @@ class SqlDatabase:
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         turn: AbstractAsyncContextManager[Any] = self._writing or nullcontext()
         async with turn, self.engine.begin() as connection:
-            tx = SqlTransaction(connection)
+            tx = SqlTransaction(connection, self._desired_changed)
             yield tx
         for callback in tx.callbacks:
             callback()
@@ -99,7 +144,11 @@ class SqlDatabase:
     async def reading(self) -> AsyncIterator[SqlTransaction]:
         async with self.engine.connect() as connection:
             await connection.execution_options(**{_READING: True})
-            yield SqlTransaction(connection)
+            yield SqlTransaction(connection, self._desired_changed)
+
+
+def _nobody(_organisation_id: str, _site_id: str) -> None:
+    return
 
 
 def normalised(dsn: str) -> URL:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import MetaData
+from sqlalchemy import BigInteger, Integer, MetaData
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -14,3 +14,6 @@ METADATA: Final = MetaData(
     }
 )
 """Named constraints, so that a later migration can address each on every engine."""
+
+SERIAL: Final = BigInteger().with_variant(Integer, "sqlite")
+"""A 64-bit number that the engine hands out; SQLite does that for the type named INTEGER only."""

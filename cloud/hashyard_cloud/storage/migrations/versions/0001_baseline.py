@@ -9,6 +9,184 @@ branch_labels = None
 depends_on = None
 
 
+def _agent_challenges() -> None:
+    op.create_table(
+        "agent_challenges",
+        sa.Column("nonce", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_agent_challenges")),
+    )
+    op.create_index("ix_agent_challenges_agent_id", "agent_challenges", ["agent_id"], unique=False)
+
+
+def _agent_gaps() -> None:
+    op.create_table(
+        "agent_gaps",
+        sa.Column(
+            "gap_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("from_us", sa.BigInteger(), nullable=False),
+        sa.Column("to_us", sa.BigInteger(), nullable=False),
+        sa.Column("cycles", sa.Integer(), nullable=False),
+        sa.Column("samples", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("first_seq", sa.BigInteger(), nullable=True),
+        sa.Column("last_seq", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("gap_no", name=op.f("pk_agent_gaps")),
+    )
+    op.create_index("ux_agent_gaps_origin", "agent_gaps", ["agent_id", "epoch", "seq", "place"], unique=True)
+
+
+def _agent_tokens() -> None:
+    op.create_table(
+        "agent_tokens",
+        sa.Column("token_hash", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_agent_tokens")),
+    )
+    op.create_index("ix_agent_tokens_agent_id", "agent_tokens", ["agent_id"], unique=False)
+
+
+def _agents() -> None:
+    op.create_table(
+        "agents",
+        sa.Column(
+            "agent_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("protocol", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("replaces_agent_id", sa.Text(), nullable=True),
+        sa.Column("enrolled_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen_us", sa.BigInteger(), nullable=True),
+        sa.Column("clock_offset_us", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_reason", sa.Text(), nullable=True),
+        sa.Column("clone_suspected_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("sync_nonce", sa.Text(), nullable=True),
+        sa.Column("sync_nonce_previous", sa.Text(), nullable=True),
+        sa.Column("health", sa.Text(), nullable=True),
+        sa.Column("health_at_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("agent_no", name=op.f("pk_agents")),
+        sa.UniqueConstraint("agent_id", name=op.f("uq_agents_agent_id")),
+    )
+    op.create_index("ix_agents_organisation_id_site_id", "agents", ["organisation_id", "site_id"], unique=False)
+
+
+def _batch_bodies() -> None:
+    op.create_table(
+        "batch_bodies",
+        sa.Column(
+            "batch_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("batch_no", name=op.f("pk_batch_bodies")),
+    )
+
+
+def _batches() -> None:
+    op.create_table(
+        "batches",
+        sa.Column(
+            "batch_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("cycle_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("received_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Integer(), nullable=False),
+        sa.Column("block_no", sa.BigInteger(), nullable=True),
+        sa.Column("roster_id", sa.Text(), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("batch_no", name=op.f("pk_batches")),
+    )
+    op.create_index("ix_batches_block_no", "batches", ["block_no"], unique=False)
+    op.create_index("ix_batches_state", "batches", ["state", "batch_no"], unique=False)
+    op.create_index("ux_batches_origin", "batches", ["agent_id", "epoch", "seq"], unique=True)
+
+
+def _desired_versions() -> None:
+    op.create_table(
+        "desired_versions",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("organisation_id", "site_id", name=op.f("pk_desired_versions")),
+    )
+
+
+def _enrolment_codes() -> None:
+    op.create_table(
+        "enrolment_codes",
+        sa.Column("code_hash", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("used_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("used_by_agent_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_enrolment_codes")),
+    )
+    op.create_index(
+        "ix_enrolment_codes_organisation_id_site_id",
+        "enrolment_codes",
+        ["organisation_id", "site_id"],
+        unique=False,
+    )
+
+
+def _latest() -> None:
+    op.create_table(
+        "latest",
+        sa.Column(
+            "miner_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("interval_ms", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Integer(), nullable=False),
+        sa.Column("hashrate_cths", sa.BigInteger(), nullable=True),
+        sa.Column("power_w", sa.BigInteger(), nullable=True),
+        sa.Column("temp_chip_c", sa.BigInteger(), nullable=True),
+        sa.Column("temp_board_c", sa.BigInteger(), nullable=True),
+        sa.Column("fan_rpm", sa.BigInteger(), nullable=True),
+        sa.Column("uptime_s", sa.BigInteger(), nullable=True),
+        sa.Column("shares_accepted", sa.BigInteger(), nullable=True),
+        sa.Column("shares_rejected", sa.BigInteger(), nullable=True),
+        sa.Column("pool_no", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("miner_no", name=op.f("pk_latest")),
+    )
+
+
+def _leases() -> None:
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+
+
 def _login_attempts() -> None:
     op.create_table(
         "login_attempts",
@@ -17,6 +195,36 @@ def _login_attempts() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_login_attempts")),
     )
+
+
+def _miners() -> None:
+    op.create_table(
+        "miners",
+        sa.Column(
+            "miner_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("miner_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("mac", sa.Text(), nullable=True),
+        sa.Column("serial", sa.Text(), nullable=True),
+        sa.Column("ip", sa.Text(), nullable=False),
+        sa.Column("family", sa.Text(), nullable=False),
+        sa.Column("make", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("firmware", sa.Text(), nullable=False),
+        sa.Column("expected_hashrate_ths", sa.Float(), nullable=True),
+        sa.Column("writable", sa.Boolean(), nullable=False),
+        sa.Column("first_seen_us", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("details", sa.Text(), nullable=True),
+        sa.Column("details_at_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("miner_no", name=op.f("pk_miners")),
+    )
+    op.create_index("ix_miners_organisation_id_mac", "miners", ["organisation_id", "mac"], unique=False)
+    op.create_index("ix_miners_organisation_id_site_id", "miners", ["organisation_id", "site_id"], unique=False)
+    op.create_index("ux_miners_organisation_id_miner_id", "miners", ["organisation_id", "miner_id"], unique=True)
 
 
 def _organisations() -> None:
@@ -37,6 +245,101 @@ def _organisations() -> None:
         sa.Column("created_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_organisations")),
         sa.UniqueConstraint("slug", name=op.f("uq_organisations_slug")),
+    )
+
+
+def _pools_seen() -> None:
+    op.create_table(
+        "pools_seen",
+        sa.Column(
+            "pool_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("pool_no", name=op.f("pk_pools_seen")),
+    )
+    op.create_index("ux_pools_seen_identity", "pools_seen", ["organisation_id", "url", "worker"], unique=True)
+
+
+def _projection_blocks() -> None:
+    op.create_table(
+        "projection_blocks",
+        sa.Column(
+            "block_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("samples", sa.BigInteger(), nullable=False),
+        sa.Column("done_at_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("block_no", name=op.f("pk_projection_blocks")),
+    )
+    op.create_index("ix_projection_blocks_done_at_us", "projection_blocks", ["done_at_us"], unique=False)
+
+
+def _rollup_changes() -> None:
+    op.create_table(
+        "rollup_changes",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("day_us", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("organisation_id", "site_id", "day_us", name=op.f("pk_rollup_changes")),
+    )
+
+
+def _rollups_daily() -> None:
+    op.create_table(
+        "rollups_daily",
+        sa.Column(
+            "miner_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("day_us", sa.BigInteger(), nullable=False),
+        sa.Column("pool_no", sa.BigInteger(), nullable=False),
+        sa.Column("samples", sa.BigInteger(), nullable=False),
+        sa.Column("online_ms", sa.BigInteger(), nullable=False),
+        sa.Column("degraded_ms", sa.BigInteger(), nullable=False),
+        sa.Column("unreachable_ms", sa.BigInteger(), nullable=False),
+        sa.Column("unread_ms", sa.BigInteger(), nullable=False),
+        sa.Column("hashrate_known_ms", sa.BigInteger(), nullable=False),
+        sa.Column("hashrate_cths_ms", sa.BigInteger(), nullable=False),
+        sa.Column("power_known_ms", sa.BigInteger(), nullable=False),
+        sa.Column("power_w_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("miner_no", "day_us", "pool_no", name=op.f("pk_rollups_daily")),
+    )
+    op.create_index("ix_rollups_daily_day_us", "rollups_daily", ["day_us"], unique=False)
+
+
+def _rollups_hourly() -> None:
+    op.create_table(
+        "rollups_hourly",
+        sa.Column(
+            "miner_no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("hour_us", sa.BigInteger(), nullable=False),
+        sa.Column("pool_no", sa.BigInteger(), nullable=False),
+        sa.Column("samples", sa.BigInteger(), nullable=False),
+        sa.Column("online_ms", sa.BigInteger(), nullable=False),
+        sa.Column("degraded_ms", sa.BigInteger(), nullable=False),
+        sa.Column("unreachable_ms", sa.BigInteger(), nullable=False),
+        sa.Column("unread_ms", sa.BigInteger(), nullable=False),
+        sa.Column("hashrate_known_ms", sa.BigInteger(), nullable=False),
+        sa.Column("hashrate_cths_ms", sa.BigInteger(), nullable=False),
+        sa.Column("power_known_ms", sa.BigInteger(), nullable=False),
+        sa.Column("power_w_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("miner_no", "hour_us", "pool_no", name=op.f("pk_rollups_hourly")),
+    )
+    op.create_index("ix_rollups_hourly_hour_us", "rollups_hourly", ["hour_us"], unique=False)
+
+
+def _rosters() -> None:
+    op.create_table(
+        "rosters",
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("roster_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("miner_nos", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("agent_id", "roster_id", name=op.f("pk_rosters")),
     )
 
 
@@ -452,8 +755,25 @@ def _unit_assignments() -> None:
 
 
 def upgrade() -> None:
+    _agent_challenges()
+    _agent_gaps()
+    _agent_tokens()
+    _agents()
+    _batch_bodies()
+    _batches()
+    _desired_versions()
+    _enrolment_codes()
+    _latest()
+    _leases()
     _login_attempts()
+    _miners()
     _organisations()
+    _pools_seen()
+    _projection_blocks()
+    _rollup_changes()
+    _rollups_daily()
+    _rollups_hourly()
+    _rosters()
     _schema_info()
     _users()
     _api_tokens()
@@ -493,5 +813,22 @@ def downgrade() -> None:
     op.drop_table("api_tokens")
     op.drop_table("users")
     op.drop_table("schema_info")
+    op.drop_table("rosters")
+    op.drop_table("rollups_hourly")
+    op.drop_table("rollups_daily")
+    op.drop_table("rollup_changes")
+    op.drop_table("projection_blocks")
+    op.drop_table("pools_seen")
     op.drop_table("organisations")
+    op.drop_table("miners")
     op.drop_table("login_attempts")
+    op.drop_table("leases")
+    op.drop_table("latest")
+    op.drop_table("enrolment_codes")
+    op.drop_table("desired_versions")
+    op.drop_table("batches")
+    op.drop_table("batch_bodies")
+    op.drop_table("agents")
+    op.drop_table("agent_tokens")
+    op.drop_table("agent_gaps")
+    op.drop_table("agent_challenges")

@@ -1,0 +1,50 @@
+"""The telemetry store: a projection of the received bodies, for charts only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+MAX_BUCKETS: Final = 10_000
+MAX_SERIES_MINERS: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesPoint:
+    """One bucket. `hashrate_ths` and `power_w` are the sums over devices of each one's mean; None is "no data".
+
+    A device that was not read in a bucket adds nothing, so `miners` says how many did. `online` counts the devices
+    that were seen working at any time in it.
+    """
+
+    at_us: int
+    miners: int
+    online: int
+    hashrate_ths: float | None
+    power_w: float | None
+    temp_chip_max_c: float | None
+
+
+class TelemetryStore(Protocol):
+    """Samples by device number. Every call may take long; none blocks the event loop."""
+
+    async def insert_block(self, block_no: int, samples: Any) -> None:
+        """Insert a pyarrow Table of `SAMPLE_FIELDS`; the same number again changes nothing."""
+        ...
+
+    async def count_block(self, block_no: int) -> int:
+        """How many samples of this block are stored."""
+        ...
+
+    async def delete_blocks(self, block_nos: Sequence[int]) -> None:
+        """Take these blocks out, before they are projected anew."""
+        ...
+
+    async def series(self, miner_nos: Sequence[int], from_us: int, to_us: int, bucket_s: int) -> list[SeriesPoint]:
+        """Buckets that have data, by time. An empty bucket is absent: a gap stays a gap."""
+        ...
+
+    async def drop_before(self, before_us: int) -> None:
+        """Forget samples older than this."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,108 @@
+"""Hours and days in the relational store."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, Table, cast, delete, func, insert, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hashyard_cloud.services.ports.rollups import DAY_US, RollupRow, RollupValues
+from hashyard_cloud.storage.tables.miners import MINERS, POOLS_SEEN
+from hashyard_cloud.storage.tables.rollups import DAILY, HOURLY, ROLLUP_CHANGES, SUMS
+from hashyard_cloud.storage.upserts import adding, execute_tuples, pieces, upsert
+
+_HOUR_NAMES: Final = [column.name for column in HOURLY.columns]
+_CTHS_MS_PER_THS_H: Final = 100 * 3_600_000
+_W_MS_PER_WH: Final = 3_600_000
+
+
+class RollupsStore:
+    """SQL for rollups; implements `services.ports.rollups.RollupsStore`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add_hours(self, rows: Sequence[RollupValues]) -> None:
+        await execute_tuples(self._connection, adding(self._connection, HOURLY, SUMS), _HOUR_NAMES, rows)
+
+    async def sum_days(self, miner_nos: Sequence[int], days_us: Sequence[int]) -> None:
+        for day_us in days_us:
+            for piece in pieces(miner_nos):
+                await self._sum_day(piece, day_us)
+
+    async def _sum_day(self, miner_nos: Sequence[int], day_us: int) -> None:
+        stale = delete(DAILY).where(DAILY.c.day_us == day_us, DAILY.c.miner_no.in_(miner_nos))
+        await self._connection.execute(stale)
+        hours = HOURLY.c
+        sums = (
+            select(hours.miner_no, _constant(day_us), hours.pool_no, *(func.sum(hours[name]) for name in SUMS))
+            .where(hours.miner_no.in_(miner_nos), hours.hour_us >= day_us, hours.hour_us < day_us + DAY_US)
+            .group_by(hours.miner_no, hours.pool_no)
+        )
+        names = [column.name for column in DAILY.columns]
+        await self._connection.execute(insert(DAILY).from_select(names, sums))
+
+    async def mark_changed(self, changes: Sequence[tuple[str, str, int]], at_us: int) -> None:
+        names = ["organisation_id", "site_id", "day_us", "changed_at_us"]
+        statement = upsert(self._connection, ROLLUP_CHANGES, ["changed_at_us"])
+        await execute_tuples(self._connection, statement, names, [(*change, at_us) for change in changes])
+
+    async def changed_since(
+        self, organisation_id: str, site_id: str, from_us: int, to_us: int, since_us: int
+    ) -> bool:
+        table = ROLLUP_CHANGES.c
+        query = select(func.count()).where(
+            table.organisation_id == organisation_id,
+            table.site_id == site_id,
+            table.day_us > from_us - DAY_US,
+            table.day_us < to_us,
+            table.changed_at_us > since_us,
+        )
+        return bool(await self._connection.scalar(query))
+
+    async def hours(
+        self, organisation_id: str, miner_ids: Sequence[str], from_us: int, to_us: int
+    ) -> list[RollupRow]:
+        return await self._read(HOURLY, "hour_us", organisation_id, miner_ids, (from_us, to_us))
+
+    async def days(
+        self, organisation_id: str, miner_ids: Sequence[str], from_us: int, to_us: int
+    ) -> list[RollupRow]:
+        return await self._read(DAILY, "day_us", organisation_id, miner_ids, (from_us, to_us))
+
+    async def _read(
+        self, table: Table, start: str, organisation_id: str, miner_ids: Sequence[str], span: tuple[int, int]
+    ) -> list[RollupRow]:
+        found: list[RollupRow] = []
+        for piece in pieces(miner_ids):
+            query = (
+                select(
+                    MINERS.c.miner_id,
+                    table.c[start].label("start_us"),
+                    POOLS_SEEN.c.url.label("pool_url"),
+                    POOLS_SEEN.c.worker.label("pool_worker"),
+                    *(table.c[name] for name in SUMS),
+                )
+                .join(MINERS, MINERS.c.miner_no == table.c.miner_no)
+                .outerjoin(POOLS_SEEN, POOLS_SEEN.c.pool_no == table.c.pool_no)
+                .where(
+                    MINERS.c.organisation_id == organisation_id,
+                    MINERS.c.miner_id.in_(piece),
+                    table.c[start] >= span[0],
+                    table.c[start] < span[1],
+                )
+            )
+            found += [_row(record) for record in await self._connection.execute(query)]
+        return sorted(found, key=lambda row: (row.miner_id, row.start_us, row.pool_url or ""))
+
+
+def _constant(value: int) -> Any:
+    # A bound parameter has no type for PostgreSQL in a select list; a cast gives it one.
+    return cast(literal(value), DAILY.c.day_us.type)
+
+
+def _row(record: Row[Any]) -> RollupRow:
+    found = dict(record._mapping)  # noqa: SLF001 - SQLAlchemy's public mapping access is spelled so
+    hashrate = found.pop("hashrate_cths_ms")
+    power = found.pop("power_w_ms")
+    return RollupRow(**found, hashrate_ths_h=hashrate / _CTHS_MS_PER_THS_H, energy_wh=power / _W_MS_PER_WH)
