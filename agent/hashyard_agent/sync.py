@@ -26,6 +26,8 @@ MIN_REQUEST_BYTES: Final = 64 * 1024
 MAX_SENT_BYTES: Final = 8 * 1024 * 1024
 START_REQUEST_BYTES: Final = 512 * 1024
 IDLE_CHECK_S: Final = 30.0
+MAX_ISOLATED_ROWS: Final = 16
+"""After this many rows in a row that were refused alone, it is not the rows: wait for a person instead."""
 POISON_CODES: Final = frozenset(
     {ErrorCode.MALFORMED, ErrorCode.TOO_LARGE, ErrorCode.UNSUPPORTED, ErrorCode.CORRUPT}
 )

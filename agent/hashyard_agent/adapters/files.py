@@ -6,10 +6,11 @@ from pathlib import Path
 from hashyard_agent.adapters.store import explained
 
 
-def write_durably(path: Path, data: bytes, mode: int) -> None:
+def write_durably(path: Path, data: bytes, mode: int, *, keep_owner: bool = False) -> None:
     """Temporary file, fsync, rename, fsync of the folder. Errors: `StoreError` that names the file.
 
-    When root writes into a folder that belongs to the agent's user, the file goes to that user.
+    When root writes into a folder that belongs to the agent's user, the file goes to that user, or stays root's with
+    `keep_owner`.
     """
     with explained(path):
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -18,7 +19,8 @@ def write_durably(path: Path, data: bytes, mode: int) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 os.fchmod(file.fileno(), mode)
-                _give_to_folder_owner(file.fileno(), path.parent)
+                if not keep_owner:
+                    _give_to_folder_owner(file.fileno(), path.parent)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
