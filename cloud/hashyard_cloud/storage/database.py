@@ -16,17 +16,30 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hashyard_cloud.errors import SettingsError
+from hashyard_cloud.storage.activity import ActivityStore
 from hashyard_cloud.storage.agents import AgentsStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customers import CustomersStore
+from hashyard_cloud.storage.defaults import DefaultsStore
 from hashyard_cloud.storage.desired import DesiredStore
+from hashyard_cloud.storage.emails import EmailsStore
 from hashyard_cloud.storage.enrolment import EnrolmentStore
 from hashyard_cloud.storage.equipment import EquipmentStore
+from hashyard_cloud.storage.hashprices import HashpricesStore
+from hashyard_cloud.storage.holding_pools import HoldingPoolsStore
 from hashyard_cloud.storage.ingest import IngestStore
+from hashyard_cloud.storage.invoices import InvoicesStore
+from hashyard_cloud.storage.jobs import JobsStore
+from hashyard_cloud.storage.journal import JournalStore
 from hashyard_cloud.storage.leases import LeasesStore
+from hashyard_cloud.storage.ledger import LedgerStore
 from hashyard_cloud.storage.miners import MinersStore
+from hashyard_cloud.storage.notices import NoticesStore
 from hashyard_cloud.storage.organisations import OrganisationsStore
+from hashyard_cloud.storage.payments import PaymentsStore
+from hashyard_cloud.storage.redirects import RedirectsStore
 from hashyard_cloud.storage.rollups import RollupsStore
+from hashyard_cloud.storage.signing_keys import SigningKeysStore
 from hashyard_cloud.storage.sites import SitesStore
 from hashyard_cloud.storage.users import UsersStore
 
@@ -100,6 +113,58 @@ class SqlTransaction:
     @cached_property
     def rollups(self) -> RollupsStore:
         return RollupsStore(self.connection)
+
+    @cached_property
+    def activity(self) -> ActivityStore:
+        return ActivityStore(self.connection)
+
+    @cached_property
+    def defaults(self) -> DefaultsStore:
+        return DefaultsStore(self.connection)
+
+    @cached_property
+    def emails(self) -> EmailsStore:
+        return EmailsStore(self.connection)
+
+    @cached_property
+    def hashprices(self) -> HashpricesStore:
+        return HashpricesStore(self.connection)
+
+    @cached_property
+    def holding_pools(self) -> HoldingPoolsStore:
+        return HoldingPoolsStore(self.connection)
+
+    @cached_property
+    def invoices(self) -> InvoicesStore:
+        return InvoicesStore(self.connection)
+
+    @cached_property
+    def jobs(self) -> JobsStore:
+        return JobsStore(self.connection)
+
+    @cached_property
+    def journal(self) -> JournalStore:
+        return JournalStore(self.connection)
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        return LedgerStore(self.connection)
+
+    @cached_property
+    def notices(self) -> NoticesStore:
+        return NoticesStore(self.connection)
+
+    @cached_property
+    def payments(self) -> PaymentsStore:
+        return PaymentsStore(self.connection)
+
+    @cached_property
+    def redirects(self) -> RedirectsStore:
+        return RedirectsStore(self.connection)
+
+    @cached_property
+    def signing_keys(self) -> SigningKeysStore:
+        return SigningKeysStore(self.connection)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)

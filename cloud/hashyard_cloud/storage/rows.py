@@ -2,7 +2,10 @@
 
 from dataclasses import fields
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+from sqlalchemy import Row
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -15,3 +18,25 @@ def values(row: "DataclassInstance") -> dict[str, Any]:
         value = getattr(row, field.name)
         found[field.name] = value.value if isinstance(value, Enum) else value
     return found
+
+
+@cache
+def _enumerations(kind: "type[DataclassInstance]") -> dict[str, type[Enum]]:
+    found: dict[str, type[Enum]] = {}
+    for name, hint in get_type_hints(kind).items():
+        for option in (hint, *get_args(hint)):
+            if isinstance(option, type) and issubclass(option, Enum):
+                found[name] = option
+    return found
+
+
+RowClass = TypeVar("RowClass")
+
+
+def loaded(kind: type[RowClass], record: Row[Any]) -> RowClass:
+    """The row dataclass of a record; text back to enumerations."""
+    found = dict(record._mapping)  # noqa: SLF001 - SQLAlchemy's public mapping access is spelled so
+    for name, enumeration in _enumerations(kind).items():  # type: ignore[arg-type] # every row class is a dataclass
+        if found[name] is not None:
+            found[name] = enumeration(found[name])
+    return kind(**found)

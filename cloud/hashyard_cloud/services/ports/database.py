@@ -8,17 +8,30 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from hashyard_cloud.services.ports.activity import ActivityStore
 from hashyard_cloud.services.ports.agents import AgentsStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
 from hashyard_cloud.services.ports.customers import CustomersStore
+from hashyard_cloud.services.ports.defaults import DefaultsStore
 from hashyard_cloud.services.ports.desired import DesiredStore
+from hashyard_cloud.services.ports.emails import EmailsStore
 from hashyard_cloud.services.ports.enrolment import EnrolmentStore
 from hashyard_cloud.services.ports.equipment import EquipmentStore
+from hashyard_cloud.services.ports.hashprices import HashpricesStore
+from hashyard_cloud.services.ports.holding_pools import HoldingPoolsStore
 from hashyard_cloud.services.ports.ingest import IngestStore
+from hashyard_cloud.services.ports.invoices import InvoicesStore
+from hashyard_cloud.services.ports.jobs import JobsStore
+from hashyard_cloud.services.ports.journal import JournalStore
 from hashyard_cloud.services.ports.leases import LeasesStore
+from hashyard_cloud.services.ports.ledger import LedgerStore
 from hashyard_cloud.services.ports.miners import MinersStore
+from hashyard_cloud.services.ports.notices import NoticesStore
 from hashyard_cloud.services.ports.organisations import OrganisationsStore
+from hashyard_cloud.services.ports.payments import PaymentsStore
+from hashyard_cloud.services.ports.redirects import RedirectsStore
 from hashyard_cloud.services.ports.rollups import RollupsStore
+from hashyard_cloud.services.ports.signing_keys import SigningKeysStore
 from hashyard_cloud.services.ports.sites import SitesStore
 from hashyard_cloud.services.ports.users import UsersStore
 
@@ -64,6 +77,45 @@ class Transaction(Protocol):
 
     @property
     def rollups(self) -> RollupsStore: ...
+
+    @property
+    def activity(self) -> ActivityStore: ...
+
+    @property
+    def defaults(self) -> DefaultsStore: ...
+
+    @property
+    def emails(self) -> EmailsStore: ...
+
+    @property
+    def hashprices(self) -> HashpricesStore: ...
+
+    @property
+    def holding_pools(self) -> HoldingPoolsStore: ...
+
+    @property
+    def invoices(self) -> InvoicesStore: ...
+
+    @property
+    def jobs(self) -> JobsStore: ...
+
+    @property
+    def journal(self) -> JournalStore: ...
+
+    @property
+    def ledger(self) -> LedgerStore: ...
+
+    @property
+    def notices(self) -> NoticesStore: ...
+
+    @property
+    def payments(self) -> PaymentsStore: ...
+
+    @property
+    def redirects(self) -> RedirectsStore: ...
+
+    @property
+    def signing_keys(self) -> SigningKeysStore: ...
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Run this after the commit, not at all after a rollback; it must not raise."""

@@ -155,6 +155,21 @@ def _enrolment_codes() -> None:
     )
 
 
+def _jobs() -> None:
+    op.create_table(
+        "jobs",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("due_us", sa.BigInteger(), nullable=False),
+        sa.Column("lease_owner", sa.Text(), nullable=False),
+        sa.Column("lease_until_us", sa.BigInteger(), nullable=False),
+        sa.Column("last_start_us", sa.BigInteger(), nullable=True),
+        sa.Column("last_end_us", sa.BigInteger(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_jobs")),
+    )
+
+
 def _latest() -> None:
     op.create_table(
         "latest",
@@ -367,6 +382,32 @@ def _users() -> None:
     )
 
 
+def _activity() -> None:
+    op.create_table(
+        "activity",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("actor_id", sa.Text(), nullable=False),
+        sa.Column("actor_name", sa.Text(), nullable=False),
+        sa.Column("ip", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=True),
+        sa.Column("object_kind", sa.Text(), nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("prev_hash", sa.Text(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_activity_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "position", name=op.f("pk_activity")),
+    )
+    op.create_index(
+        "ix_activity_customer", "activity", ["organisation_id", "customer_id", "position"], unique=False
+    )
+
+
 def _api_tokens() -> None:
     op.create_table(
         "api_tokens",
@@ -387,6 +428,18 @@ def _api_tokens() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
     )
     op.create_index("ix_api_tokens_organisation", "api_tokens", ["organisation_id"], unique=False)
+
+
+def _case_numbers() -> None:
+    op.create_table(
+        "case_numbers",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_case_numbers_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_case_numbers")),
+    )
 
 
 def _contract_numbers() -> None:
@@ -427,6 +480,136 @@ def _customers() -> None:
     )
     op.create_index("ix_customers_organisation_email", "customers", ["organisation_id", "email"], unique=False)
     op.create_index("ix_customers_organisation_name", "customers", ["organisation_id", "name"], unique=False)
+
+
+def _emails() -> None:
+    op.create_table(
+        "emails",
+        sa.Column("email_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("to_address", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_us", sa.BigInteger(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_us", sa.BigInteger(), nullable=True),
+        sa.Column("reply", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_emails_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("email_id", name=op.f("pk_emails")),
+    )
+    op.create_index("ix_emails_due", "emails", ["state", "due_us"], unique=False)
+    op.create_index("ix_emails_organisation", "emails", ["organisation_id", "created_us"], unique=False)
+
+
+def _hashprices() -> None:
+    op.create_table(
+        "hashprices",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("price_micro", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("recorded_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_hashprices_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "currency", "day", name=op.f("pk_hashprices")),
+    )
+
+
+def _holding_pools() -> None:
+    op.create_table(
+        "holding_pools",
+        sa.Column("pool_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("sealed_password", sa.Text(), nullable=False),
+        sa.Column("pool_hash", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("retired_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_holding_pools_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("pool_id", name=op.f("pk_holding_pools")),
+    )
+    op.create_index("ux_holding_pools_reference", "holding_pools", ["organisation_id", "reference"], unique=True)
+
+
+def _invoice_numbers() -> None:
+    op.create_table(
+        "invoice_numbers",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_invoice_numbers_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "year", name=op.f("pk_invoice_numbers")),
+    )
+
+
+def _journal_heads() -> None:
+    op.create_table(
+        "journal_heads",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("updated_us", sa.BigInteger(), nullable=False),
+        sa.Column("broken_at", sa.Integer(), nullable=True),
+        sa.Column("broken_us", sa.BigInteger(), nullable=True),
+        sa.Column("published_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_journal_heads_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "agent_id", name=op.f("pk_journal_heads")),
+    )
+
+
+def _journal_lines() -> None:
+    op.create_table(
+        "journal_lines",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("received_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_journal_lines_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "agent_id", "index", name=op.f("pk_journal_lines")),
+    )
+
+
+def _legal_holds() -> None:
+    op.create_table(
+        "legal_holds",
+        sa.Column("hold_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=True),
+        sa.Column("contract_id", sa.Text(), nullable=True),
+        sa.Column("site_id", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("placed_us", sa.BigInteger(), nullable=False),
+        sa.Column("placed_by", sa.Text(), nullable=False),
+        sa.Column("lifted_us", sa.BigInteger(), nullable=True),
+        sa.Column("lifted_by", sa.Text(), nullable=False),
+        sa.Column("lift_reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_legal_holds_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("hold_id", name=op.f("pk_legal_holds")),
+    )
+    op.create_index("ix_legal_holds_organisation", "legal_holds", ["organisation_id"], unique=False)
 
 
 def _organisation_logos() -> None:
@@ -471,6 +654,38 @@ def _password_resets() -> None:
     )
 
 
+def _redirect_controls() -> None:
+    op.create_table(
+        "redirect_controls",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("freeze_restores", sa.Boolean(), nullable=False),
+        sa.Column("holding_pool", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_redirect_controls_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", name=op.f("pk_redirect_controls")),
+    )
+
+
+def _signing_keys() -> None:
+    op.create_table(
+        "signing_keys",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("slot", sa.Text(), nullable=False),
+        sa.Column("public_key", sa.Text(), nullable=False),
+        sa.Column("sealed_private", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("retired_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_signing_keys_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "fingerprint", name=op.f("pk_signing_keys")),
+    )
+
+
 def _sites() -> None:
     op.create_table(
         "sites",
@@ -496,6 +711,33 @@ def _sites() -> None:
     op.create_index("ux_sites_organisation_name", "sites", ["organisation_id", "name"], unique=True)
 
 
+def _unit_events() -> None:
+    op.create_table(
+        "unit_events",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("unit_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("received_us", sa.BigInteger(), nullable=False),
+        sa.Column("phase", sa.Text(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("active_pool", sa.Text(), nullable=True),
+        sa.Column("active_worker", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_unit_events_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("agent_id", "epoch", "seq", "position", name=op.f("pk_unit_events")),
+    )
+    op.create_index("ix_unit_events_case", "unit_events", ["organisation_id", "case_id"], unique=False)
+
+
 def _contracts() -> None:
     op.create_table(
         "contracts",
@@ -517,6 +759,28 @@ def _contracts() -> None:
     )
     op.create_index("ix_contracts_customer", "contracts", ["organisation_id", "customer_id"], unique=False)
     op.create_index("ux_contracts_organisation_number", "contracts", ["organisation_id", "number"], unique=True)
+
+
+def _disputes() -> None:
+    op.create_table(
+        "disputes",
+        sa.Column("dispute_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("raised_us", sa.BigInteger(), nullable=False),
+        sa.Column("raised_by", sa.Text(), nullable=False),
+        sa.Column("resolved_us", sa.BigInteger(), nullable=True),
+        sa.Column("resolved_by", sa.Text(), nullable=False),
+        sa.Column("resolution", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.customer_id"], name=op.f("fk_disputes_customer_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_disputes_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("dispute_id", name=op.f("pk_disputes")),
+    )
+    op.create_index("ix_disputes_customer", "disputes", ["organisation_id", "customer_id"], unique=False)
 
 
 def _invites() -> None:
@@ -563,6 +827,67 @@ def _memberships() -> None:
     )
     op.create_index("ix_memberships_user", "memberships", ["user_id"], unique=False)
     op.create_index("ux_memberships_organisation_user", "memberships", ["organisation_id", "user_id"], unique=True)
+
+
+def _notices() -> None:
+    op.create_table(
+        "notices",
+        sa.Column("notice_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=True),
+        sa.Column("invoice_id", sa.Text(), nullable=True),
+        sa.Column("case_id", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("to_address", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("email_id", sa.Text(), nullable=True),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_us", sa.BigInteger(), nullable=True),
+        sa.Column("reply", sa.Text(), nullable=False),
+        sa.Column("bounced_us", sa.BigInteger(), nullable=True),
+        sa.Column("bounce", sa.Text(), nullable=False),
+        sa.Column("proof_us", sa.BigInteger(), nullable=True),
+        sa.Column("proof_name", sa.Text(), nullable=False),
+        sa.Column("proof_sha256", sa.Text(), nullable=False),
+        sa.Column("proof_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.customer_id"], name=op.f("fk_notices_customer_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_notices_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("notice_id", name=op.f("pk_notices")),
+    )
+    op.create_index("ix_notices_case", "notices", ["organisation_id", "case_id"], unique=False)
+    op.create_index("ix_notices_customer", "notices", ["organisation_id", "customer_id"], unique=False)
+    op.create_index("ix_notices_email", "notices", ["organisation_id", "email_id"], unique=False)
+    op.create_index("ix_notices_invoice", "notices", ["organisation_id", "invoice_id"], unique=False)
+
+
+def _payments() -> None:
+    op.create_table(
+        "payments",
+        sa.Column("payment_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("body_hash", sa.Text(), nullable=False),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("received_us", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_us", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_by", sa.Text(), nullable=False),
+        sa.Column("reversed_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.customer_id"], name=op.f("fk_payments_customer_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_payments_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("payment_id", name=op.f("pk_payments")),
+    )
+    op.create_index("ix_payments_customer", "payments", ["organisation_id", "customer_id"], unique=False)
+    op.create_index("ux_payments_idempotency", "payments", ["organisation_id", "idempotency_key"], unique=True)
 
 
 def _sessions() -> None:
@@ -712,6 +1037,90 @@ def _contract_versions() -> None:
     op.create_index("ux_contract_versions_number", "contract_versions", ["contract_id", "version"], unique=True)
 
 
+def _default_cases() -> None:
+    op.create_table(
+        "default_cases",
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("opened_us", sa.BigInteger(), nullable=False),
+        sa.Column("opened_by", sa.Text(), nullable=False),
+        sa.Column("closed_us", sa.BigInteger(), nullable=True),
+        sa.Column("closed_by", sa.Text(), nullable=False),
+        sa.Column("closed_reason", sa.Text(), nullable=False),
+        sa.Column("redirect_percent", sa.Integer(), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("plan_until_us", sa.BigInteger(), nullable=True),
+        sa.Column("gate_open", sa.Boolean(), nullable=False),
+        sa.Column("gate_us", sa.BigInteger(), nullable=True),
+        sa.Column("redirected_us", sa.BigInteger(), nullable=True),
+        sa.Column("restored_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["contract_id"], ["contracts.contract_id"], name=op.f("fk_default_cases_contract_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_default_cases_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_default_cases_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("case_id", name=op.f("pk_default_cases")),
+    )
+    op.create_index("ix_default_cases_contract", "default_cases", ["organisation_id", "contract_id"], unique=False)
+    op.create_index("ix_default_cases_state", "default_cases", ["organisation_id", "state"], unique=False)
+    op.create_index("ux_default_cases_number", "default_cases", ["organisation_id", "number"], unique=True)
+
+
+def _invoices() -> None:
+    op.create_table(
+        "invoices",
+        sa.Column("invoice_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("total_micro", sa.BigInteger(), nullable=False),
+        sa.Column("period_from_us", sa.BigInteger(), nullable=True),
+        sa.Column("period_to_us", sa.BigInteger(), nullable=True),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("issued_us", sa.BigInteger(), nullable=True),
+        sa.Column("due_us", sa.BigInteger(), nullable=True),
+        sa.Column("paid_us", sa.BigInteger(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["contract_id"], ["contracts.contract_id"], name=op.f("fk_invoices_contract_id")),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.customer_id"], name=op.f("fk_invoices_customer_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_invoices_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("invoice_id", name=op.f("pk_invoices")),
+    )
+    op.create_index("ix_invoices_contract", "invoices", ["organisation_id", "contract_id"], unique=False)
+    op.create_index("ix_invoices_customer", "invoices", ["organisation_id", "customer_id"], unique=False)
+    op.create_index("ix_invoices_state", "invoices", ["organisation_id", "state"], unique=False)
+    op.create_index("ux_invoices_number", "invoices", ["organisation_id", "number"], unique=True)
+
+
+def _notice_proofs() -> None:
+    op.create_table(
+        "notice_proofs",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("notice_id", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["notice_id"], ["notices.notice_id"], name=op.f("fk_notice_proofs_notice_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_notice_proofs_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("notice_id", name=op.f("pk_notice_proofs")),
+    )
+
+
 def _unit_assignments() -> None:
     op.create_table(
         "unit_assignments",
@@ -754,6 +1163,220 @@ def _unit_assignments() -> None:
     )
 
 
+def _approvals() -> None:
+    op.create_table(
+        "approvals",
+        sa.Column("approval_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("user_name", sa.Text(), nullable=False),
+        sa.Column("binding", sa.Text(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("withdrawn_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_approvals_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_approvals_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("approval_id", name=op.f("pk_approvals")),
+    )
+    op.create_index("ix_approvals_case", "approvals", ["organisation_id", "case_id"], unique=False)
+
+
+def _case_events() -> None:
+    op.create_table(
+        "case_events",
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_case_events_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_case_events_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("event_id", name=op.f("pk_case_events")),
+    )
+    op.create_index("ix_case_events_case", "case_events", ["organisation_id", "case_id", "at_us"], unique=False)
+
+
+def _case_invoices() -> None:
+    op.create_table(
+        "case_invoices",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("invoice_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_case_invoices_case_id")),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoices.invoice_id"], name=op.f("fk_case_invoices_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_case_invoices_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("case_id", "invoice_id", name=op.f("pk_case_invoices")),
+    )
+
+
+def _invoice_lines() -> None:
+    op.create_table(
+        "invoice_lines",
+        sa.Column("invoice_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("unit_price_micro", sa.BigInteger(), nullable=False),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["invoice_id"], ["invoices.invoice_id"], name=op.f("fk_invoice_lines_invoice_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_invoice_lines_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("invoice_id", "position", name=op.f("pk_invoice_lines")),
+    )
+
+
+def _ledger_entries() -> None:
+    op.create_table(
+        "ledger_entries",
+        sa.Column("entry_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("invoice_id", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("amount_micro", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("reverses", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_ledger_entries_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["invoice_id"], ["invoices.invoice_id"], name=op.f("fk_ledger_entries_invoice_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_ledger_entries_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_ledger_entries")),
+    )
+    op.create_index(
+        "ix_ledger_entries_customer", "ledger_entries", ["organisation_id", "customer_id"], unique=False
+    )
+    op.create_index("ix_ledger_entries_invoice", "ledger_entries", ["organisation_id", "invoice_id"], unique=False)
+    op.create_index(
+        "ix_ledger_entries_reference", "ledger_entries", ["organisation_id", "reference"], unique=False
+    )
+    op.create_index("ux_ledger_entries_reverses", "ledger_entries", ["reverses"], unique=True)
+
+
+def _redirect_accruals() -> None:
+    op.create_table(
+        "redirect_accruals",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("unit_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("ths_hours_micro", sa.BigInteger(), nullable=False),
+        sa.Column("measured_s", sa.Integer(), nullable=False),
+        sa.Column("hashprice_micro", sa.BigInteger(), nullable=False),
+        sa.Column("hashprice_source", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("value_micro", sa.BigInteger(), nullable=False),
+        sa.Column("until_us", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("booked_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_redirect_accruals_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_redirect_accruals_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint("case_id", "unit_id", "day", name=op.f("pk_redirect_accruals")),
+    )
+
+
+def _redirect_orders() -> None:
+    op.create_table(
+        "redirect_orders",
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("unit_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("agent_key", sa.Text(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("mac", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("holding_pool", sa.Text(), nullable=True),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("issued_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=True),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("envelope", sa.Text(), nullable=False),
+        sa.Column("refused_us", sa.BigInteger(), nullable=True),
+        sa.Column("refused_code", sa.Text(), nullable=True),
+        sa.Column("refused_detail", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_redirect_orders_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_redirect_orders_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_redirect_orders")),
+    )
+    op.create_index("ix_redirect_orders_case", "redirect_orders", ["organisation_id", "case_id"], unique=False)
+    op.create_index("ux_redirect_orders_sequence", "redirect_orders", ["unit_id", "sequence"], unique=True)
+
+
+def _redirect_units() -> None:
+    op.create_table(
+        "redirect_units",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("unit_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("contract_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("mac", sa.Text(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=False),
+        sa.Column("live", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("ordered_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=True),
+        sa.Column("renew_us", sa.BigInteger(), nullable=True),
+        sa.Column("phase", sa.Text(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("active_pool", sa.Text(), nullable=True),
+        sa.Column("active_worker", sa.Text(), nullable=True),
+        sa.Column("status_us", sa.BigInteger(), nullable=True),
+        sa.Column("confirmed_us", sa.BigInteger(), nullable=True),
+        sa.Column("at_pool_us", sa.BigInteger(), nullable=True),
+        sa.Column("held_code", sa.Text(), nullable=True),
+        sa.Column("held_until_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_redirect_units_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_redirect_units_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "unit_id", name=op.f("pk_redirect_units")),
+    )
+    op.create_index("ix_redirect_units_case", "redirect_units", ["organisation_id", "case_id"], unique=False)
+    op.create_index(
+        "ix_redirect_units_customer", "redirect_units", ["organisation_id", "customer_id"], unique=False
+    )
+    op.create_index(
+        "ix_redirect_units_site", "redirect_units", ["organisation_id", "site_id", "live"], unique=False
+    )
+
+
 def upgrade() -> None:
     _agent_challenges()
     _agent_gaps()
@@ -763,6 +1386,7 @@ def upgrade() -> None:
     _batches()
     _desired_versions()
     _enrolment_codes()
+    _jobs()
     _latest()
     _leases()
     _login_attempts()
@@ -776,41 +1400,93 @@ def upgrade() -> None:
     _rosters()
     _schema_info()
     _users()
+    _activity()
     _api_tokens()
+    _case_numbers()
     _contract_numbers()
     _customers()
+    _emails()
+    _hashprices()
+    _holding_pools()
+    _invoice_numbers()
+    _journal_heads()
+    _journal_lines()
+    _legal_holds()
     _organisation_logos()
     _organisation_old_slugs()
     _password_resets()
+    _redirect_controls()
+    _signing_keys()
     _sites()
+    _unit_events()
     _contracts()
+    _disputes()
     _invites()
     _memberships()
+    _notices()
+    _payments()
     _sessions()
     _units()
     _contract_services()
     _contract_sites()
     _contract_versions()
+    _default_cases()
+    _invoices()
+    _notice_proofs()
     _unit_assignments()
+    _approvals()
+    _case_events()
+    _case_invoices()
+    _invoice_lines()
+    _ledger_entries()
+    _redirect_accruals()
+    _redirect_orders()
+    _redirect_units()
 
 
 def downgrade() -> None:
+    op.drop_table("redirect_units")
+    op.drop_table("redirect_orders")
+    op.drop_table("redirect_accruals")
+    op.drop_table("ledger_entries")
+    op.drop_table("invoice_lines")
+    op.drop_table("case_invoices")
+    op.drop_table("case_events")
+    op.drop_table("approvals")
     op.drop_table("unit_assignments")
+    op.drop_table("notice_proofs")
+    op.drop_table("invoices")
+    op.drop_table("default_cases")
     op.drop_table("contract_versions")
     op.drop_table("contract_sites")
     op.drop_table("contract_services")
     op.drop_table("units")
     op.drop_table("sessions")
+    op.drop_table("payments")
+    op.drop_table("notices")
     op.drop_table("memberships")
     op.drop_table("invites")
+    op.drop_table("disputes")
     op.drop_table("contracts")
+    op.drop_table("unit_events")
     op.drop_table("sites")
+    op.drop_table("signing_keys")
+    op.drop_table("redirect_controls")
     op.drop_table("password_resets")
     op.drop_table("organisation_old_slugs")
     op.drop_table("organisation_logos")
+    op.drop_table("legal_holds")
+    op.drop_table("journal_lines")
+    op.drop_table("journal_heads")
+    op.drop_table("invoice_numbers")
+    op.drop_table("holding_pools")
+    op.drop_table("hashprices")
+    op.drop_table("emails")
     op.drop_table("customers")
     op.drop_table("contract_numbers")
+    op.drop_table("case_numbers")
     op.drop_table("api_tokens")
+    op.drop_table("activity")
     op.drop_table("users")
     op.drop_table("schema_info")
     op.drop_table("rosters")
@@ -824,6 +1500,7 @@ def downgrade() -> None:
     op.drop_table("login_attempts")
     op.drop_table("leases")
     op.drop_table("latest")
+    op.drop_table("jobs")
     op.drop_table("enrolment_codes")
     op.drop_table("desired_versions")
     op.drop_table("batches")

@@ -1,0 +1,57 @@
+"""The activity log in the relational store."""
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hashyard_cloud.services.ports.activity import ActivityRow
+from hashyard_cloud.storage.rows import loaded, values
+from hashyard_cloud.storage.tables.activity import ACTIVITY
+
+
+class ActivityStore:
+    """SQL for the activity log; implements `services.ports.activity.ActivityStore`. No update and no delete."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def last(self, organisation_id: str) -> ActivityRow | None:
+        query = (
+            select(ACTIVITY)
+            .where(ACTIVITY.c.organisation_id == organisation_id)
+            .order_by(ACTIVITY.c.position.desc())
+            .limit(1)
+            .with_for_update()
+        )
+        record = (await self._connection.execute(query)).one_or_none()
+        return loaded(ActivityRow, record) if record else None
+
+    async def append(self, row: ActivityRow) -> None:
+        await self._connection.execute(insert(ACTIVITY).values(values(row)))
+
+    async def all(
+        self,
+        organisation_id: str,
+        *,
+        customer_id: str | None = None,
+        action: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[ActivityRow]:
+        query = select(ACTIVITY).where(ACTIVITY.c.organisation_id == organisation_id)
+        if customer_id is not None:
+            query = query.where(ACTIVITY.c.customer_id == customer_id)
+        if action is not None:
+            query = query.where(ACTIVITY.c.action.startswith(action, autoescape=True))
+        if before is not None:
+            query = query.where(ACTIVITY.c.position < before)
+        query = query.order_by(ACTIVITY.c.position.desc()).limit(limit)
+        return [loaded(ActivityRow, record) for record in (await self._connection.execute(query)).all()]
+
+    async def chain(self, organisation_id: str, start: int, limit: int) -> list[ActivityRow]:
+        query = (
+            select(ACTIVITY)
+            .where(ACTIVITY.c.organisation_id == organisation_id, ACTIVITY.c.position >= start)
+            .order_by(ACTIVITY.c.position)
+            .limit(limit)
+        )
+        return [loaded(ActivityRow, record) for record in (await self._connection.execute(query)).all()]

@@ -1,0 +1,17 @@
+"""Signing keys; the private half is sealed."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Table, Text
+
+from hashyard_cloud.storage.metadata import METADATA
+
+SIGNING_KEYS = Table(
+    "signing_keys",
+    METADATA,
+    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("slot", Text, nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("sealed_private", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("retired_us", BigInteger),
+)
