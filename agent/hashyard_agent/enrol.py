@@ -161,7 +161,7 @@ def _checked_keys(code: EnrolmentCode, answer: EnrolAnswer) -> tuple[str, ...]:
     if code.signing_key_fingerprint not in fingerprints:
         raise EnrolmentRefusedError(
             f"The code names the signing key {grouped(code.signing_key_fingerprint)}, but the cloud sent "
-            f"{', '.join(grouped(text) for text in fingerprints) or 'none'}. Somebody may be in between, or the code "
-            "is of another organisation. Nothing was pinned; ask the host before you try again."
+            f"{', '.join(grouped(text) for text in fingerprints) or 'none'}. Somebody may be in between, or the "
+            "code is of another organisation. Nothing was pinned; ask the host before you try again."
         )
     return fingerprints

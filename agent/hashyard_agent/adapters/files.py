@@ -9,8 +9,8 @@ from hashyard_agent.adapters.store import explained
 def write_durably(path: Path, data: bytes, mode: int, *, keep_owner: bool = False) -> None:
     """Temporary file, fsync, rename, fsync of the folder. Errors: `StoreError` that names the file.
 
-    When root writes into a folder that belongs to the agent's user, the file goes to that user, or stays root's with
-    `keep_owner`.
+    When root writes into a folder that belongs to the agent's user, the file goes to that user, or stays root's
+    with `keep_owner`.
     """
     with explained(path):
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

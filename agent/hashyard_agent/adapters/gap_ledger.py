@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlite_utils import Database
-
+from hashyard_agent.adapters.store import Store
 from hashyard_shared.events import Gap
 from hashyard_shared.protocol import BatchKind
 
@@ -61,7 +60,7 @@ def merged(first: Gap, second: Gap) -> Gap:
 class GapLedger:
     """The table `gaps`. A gap grows only by the row right behind it, so that it covers nothing that did arrive."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Store) -> None:
         self._db = database
         self._unwritten: dict[str, Gap] = {}
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from hashyard_agent.adapters.gap_ledger import GapLedger, GapRow, Loss
 from hashyard_agent.adapters.headroom import Headroom
-from hashyard_agent.adapters.outbox_schema import MIGRATIONS
-from hashyard_agent.adapters.store import StoreFullError, explained, open_database
+from hashyard_agent.adapters.store import Store, StoreFullError, explained, open_database, open_read_only
 from hashyard_agent.backlog import OutboxStats, Settled
 from hashyard_agent.errors import StoreError
 from hashyard_agent.ports import StoredBatch
@@ -41,6 +40,12 @@ STATE_NONCE: Final = "sync-nonce"
 _COLUMNS: Final = "seq, epoch, kind, cycle_at_us, count, sha256, body"
 
 
+def _open(path: Path) -> Store:
+    from hashyard_agent.adapters.outbox_schema import MIGRATIONS  # noqa: PLC0415 - see `open_database`
+
+    return open_database(path, MIGRATIONS)
+
+
 def _nothing() -> None:
     """Nobody waits for new rows."""
 
@@ -55,7 +60,7 @@ class SqliteOutbox:
         self._clock = clock
         self._max_bytes = max_bytes
         self._headroom = Headroom(path, 0 if read_only else headroom_bytes)
-        self._db = open_database(path, MIGRATIONS, read_only=read_only)
+        self._db: Store = open_read_only(path) if read_only else _open(path)
         self._gaps = GapLedger(self._db)
         self.on_put: Callable[[], None] = _nothing
         with explained(path):

@@ -4,14 +4,16 @@ Each database has one owner and one thread. A second process may read it while t
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final
-
-from sqlite_utils import Database, Migrations
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hashyard_agent.errors import StoreError
+
+if TYPE_CHECKING:
+    # Loading it takes longer than all that a look at the store needs; see `open_database`.
+    from sqlite_utils import Database, Migrations
 
 BUSY_TIMEOUT_MS: Final = 10_000
 _WAL_KEPT_BYTES: Final = 1024 * 1024
@@ -30,17 +32,51 @@ class StoreNewerError(StoreError):
     """The store was written by a newer version of the agent."""
 
 
-def open_database(path: Path, migrations: Migrations, *, read_only: bool = False) -> Database:
-    """Open and migrate. Errors: `StoreError` and its kinds, naming the file.
+class Store(Protocol):
+    """What the stores use of a database."""
 
-    A read-only connection neither creates nor migrates: it is for looking at the store of a running agent.
-    """
+    def execute(self, sql: str, parameters: Sequence[Any] = ...) -> sqlite3.Cursor:
+        """Run one statement."""
+        ...
+
+    def atomic(self) -> AbstractContextManager[Any]:
+        """A transaction, or a part of the one that is open."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+
+class _Reader:
+    """A read-only connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(sql, parameters)
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        # Nothing is written here, so there is nothing to bind together.
+        yield
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def open_database(path: Path, migrations: "Migrations") -> "Database":
+    """Open and migrate. Errors: `StoreError` and its kinds, naming the file."""
+    from sqlite_utils import Database  # noqa: PLC0415 - only a writing process needs it, and it loads slowly
+
     with explained(path):
-        database = _connect(path, read_only=read_only)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, check_same_thread=False)
         try:
+            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            database = Database(connection, recursive_triggers=False, execute_plugins=False)
             _refuse_newer(path, database, migrations)
-            if read_only:
-                return database
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             database.execute(f"PRAGMA journal_size_limit={_WAL_KEPT_BYTES}")
@@ -49,9 +85,23 @@ def open_database(path: Path, migrations: Migrations, *, read_only: bool = False
             if migrations.pending(database):
                 migrations.apply(database)
         except BaseException:
-            database.close()
+            connection.close()
             raise
         return database
+
+
+def open_read_only(path: Path) -> Store:
+    """Look at the store of an agent that may be running. Errors: `StoreError`."""
+    with explained(path):
+        if not path.exists():
+            raise StoreError(f"there is no store at {path}; is the agent set up, and is this its settings file?")
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        try:
+            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        except BaseException:
+            connection.close()
+            raise
+        return _Reader(connection)
 
 
 @contextmanager
@@ -67,23 +117,7 @@ def explained(path: Path) -> Iterator[None]:
         raise StoreError(f"{path} cannot be used: {error.strerror or error}") from error
 
 
-def _connect(path: Path, *, read_only: bool) -> Database:
-    if read_only:
-        if not path.exists():
-            raise StoreError(f"there is no store at {path}; is the agent set up, and is this its settings file?")
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-    else:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        return Database(connection, recursive_triggers=False, execute_plugins=False)
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _refuse_newer(path: Path, database: Database, migrations: Migrations) -> None:
+def _refuse_newer(path: Path, database: "Database", migrations: "Migrations") -> None:
     known = {migration.name for migration in migrations.pending(database)}
     known |= _all_names(migrations)
     newer = [applied.name for applied in migrations.applied(database) if applied.name not in known]
@@ -94,7 +128,9 @@ def _refuse_newer(path: Path, database: Database, migrations: Migrations) -> Non
         )
 
 
-def _all_names(migrations: Migrations) -> set[str]:
+def _all_names(migrations: "Migrations") -> set[str]:
+    from sqlite_utils import Database  # noqa: PLC0415 - as in `open_database`
+
     with Database(memory=True, execute_plugins=False) as empty:
         return {migration.name for migration in migrations.pending(empty)}
 
