@@ -1,9 +1,12 @@
 """The miners of the site as the agent knows them: who was last seen where.
 
 The fleet is keyed by address, so that two devices which claim one MAC stay two. A miner's identity is its MAC,
-then its serial; a device that told neither goes by its address until it tells.
+then its serial; a device that told neither goes by its address until it tells. A miner whose address somebody
+else has now is *lost*: still known and reported as unreachable, with no address, until it is seen again.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -27,6 +30,7 @@ class KnownMiner:
     first_seen_us: int = 0
     last_seen_us: int = 0
     missed_passes: int = 0
+    board_serials: tuple[str, ...] = ()
 
     @property
     def ip(self) -> str:
@@ -69,16 +73,33 @@ class Fleet:
     """The known miners. `version` changes whenever somebody appears, goes, moves or is identified anew."""
 
     def __init__(self, miners: Iterable[KnownMiner] = ()) -> None:
-        self._by_ip: dict[str, KnownMiner] = {miner.ip: miner for miner in miners}
+        self._by_ip: dict[str, KnownMiner] = {}
+        self._ips_by_id: dict[str, set[str]] = {}
+        self._lost: dict[str, KnownMiner] = {}
+        for miner in miners:
+            if miner.ip:
+                self._set(miner)
+            else:
+                self._lost[miner.own_id] = miner
+        self._suspects: set[str] = set()
+        self._suspected = asyncio.Event()
         self._questions: dict[tuple[str, str], SwapQuestion] = {}
         self.version = 0
 
     def __len__(self) -> int:
-        return len(self._by_ip)
+        return len(self._by_ip) + len(self._lost)
 
     def all(self) -> list[KnownMiner]:
         """All miners, ordered by identity so that a roster does not change when nothing did."""
-        return sorted(self._by_ip.values(), key=lambda miner: (miner.own_id, miner.ip))
+        return sorted(self._each(), key=lambda miner: (miner.own_id, miner.ip))
+
+    def _each(self) -> Iterable[KnownMiner]:
+        yield from self._by_ip.values()
+        yield from self._lost.values()
+
+    def addresses(self) -> list[str]:
+        """Where miners are known to be."""
+        return list(self._by_ip)
 
     def by_ip(self, ip: str) -> KnownMiner | None:
         """Who was last seen at this address."""
@@ -86,28 +107,22 @@ class Fleet:
 
     def by_mac(self, mac: str) -> list[KnownMiner]:
         """Every device that claims this MAC; more than one blocks orders for all of them."""
-        wanted = ids.normalise_mac(mac)
-        return [miner for miner in self.all() if miner.identity.mac == wanted]
+        wanted = f"mac:{ids.normalise_mac(mac)}"
+        found = [self._by_ip[ip] for ip in sorted(self._ips_by_id.get(wanted, ()))]
+        return found + [self._lost[wanted]] if wanted in self._lost else found
 
     def get(self, miner_id: str) -> KnownMiner | None:
         """The miner with this id as `miner_id` tells it."""
-        return next((miner for miner in self._by_ip.values() if self.miner_id(miner) == miner_id), None)
+        return next((miner for found, miner in self.by_id() if found == miner_id), None)
 
-    def miner_id(self, miner: KnownMiner) -> str:
-        """The id under which this device is reported; devices that share an id have their address added."""
-        own = miner.own_id
-        shared = sum(1 for other in self._by_ip.values() if other.own_id == own) > 1
-        return f"{own}~{miner.ip}" if shared else own
-
-    def miner_ids(self) -> dict[str, str]:
-        """Address -> reported id, for all at once."""
-        counts: dict[str, int] = {}
-        for miner in self._by_ip.values():
-            counts[miner.own_id] = counts.get(miner.own_id, 0) + 1
-        return {
-            ip: miner.own_id if counts[miner.own_id] == 1 else f"{miner.own_id}~{ip}"
-            for ip, miner in self._by_ip.items()
-        }
+    def by_id(self) -> list[tuple[str, KnownMiner]]:
+        """Every miner with the id under which it is reported; devices that share an id have their address added."""
+        miners = self.all()
+        counts = Counter(miner.own_id for miner in miners)
+        return [
+            (miner.own_id if counts[miner.own_id] == 1 else f"{miner.own_id}~{miner.ip}", miner)
+            for miner in miners
+        ]
 
     def duplicate_macs(self) -> dict[str, list[KnownMiner]]:
         """MAC -> the devices that all claim it."""
@@ -120,9 +135,10 @@ class Fleet:
     def put(self, miner: KnownMiner) -> None:
         """Add the miner or replace what was known at its address; over `MAX_MINERS` a new one is left out."""
         old = self._by_ip.get(miner.ip)
-        if old is None and len(self._by_ip) >= MAX_MINERS:
+        if old is None and len(self) >= MAX_MINERS:
             return
-        self._by_ip[miner.ip] = miner
+        self._lost.pop(miner.own_id, None)
+        self._set(miner)
         if old is None or _roster_part(old) != _roster_part(miner):
             self.version += 1
 
@@ -141,10 +157,52 @@ class Fleet:
         self._by_ip[ip] = missed
         return missed.missed_passes
 
-    def remove(self, ip: str) -> None:
-        """Forget who was at this address."""
-        if self._by_ip.pop(ip, None) is not None:
-            self.version += 1
+    def remove(self, miner: KnownMiner) -> None:
+        """Forget this miner."""
+        if self._by_ip.get(miner.ip) == miner:
+            self._unset(miner.ip)
+        elif self._lost.pop(miner.own_id, None) is None:
+            return
+        self.version += 1
+
+    def displace(self, ip: str) -> None:
+        """Somebody else has this address now: who was there is lost until seen again."""
+        miner = self._unset(ip)
+        if miner is None:
+            return
+        self.version += 1
+        if miner.own_id not in self._ips_by_id and not miner.own_id.startswith("ip:"):
+            self._lost[miner.own_id] = replace(miner, identity=replace(miner.identity, ip=""))
+
+    def _set(self, miner: KnownMiner) -> None:
+        self._unset(miner.ip)
+        self._by_ip[miner.ip] = miner
+        self._ips_by_id.setdefault(miner.own_id, set()).add(miner.ip)
+
+    def _unset(self, ip: str) -> KnownMiner | None:
+        miner = self._by_ip.pop(ip, None)
+        if miner is not None:
+            ips = self._ips_by_id[miner.own_id]
+            ips.discard(ip)
+            if not ips:
+                del self._ips_by_id[miner.own_id]
+        return miner
+
+    def suspect(self, ip: str) -> None:
+        """What answers at this address does not read as the miner known there: identify it again soon."""
+        if ip in self._by_ip:
+            self._suspects.add(ip)
+            self._suspected.set()
+
+    def take_suspects(self) -> list[str]:
+        """The suspected addresses, each once."""
+        suspects, self._suspects = sorted(self._suspects), set()
+        self._suspected.clear()
+        return suspects
+
+    async def wait_for_suspects(self) -> None:
+        """Until an address is suspected."""
+        await self._suspected.wait()
 
     def ask(self, question: SwapQuestion) -> bool:
         """Keep a question for a person; returns whether it is new."""
