@@ -9,8 +9,8 @@ Kinds, with their parameters (`count` and `ttl_s` bound each of them, `scope` is
 | `reset` | the connection is reset instead of an answer (scope) |
 | `half_json` | half of the answer, then the connection closes (scope) |
 | `refuse` | the protocol's own error (scope, default `write`) |
-| `drop` | no port listens: connections are refused |
-| `blackhole` | connections are never established: a full accept queue drops the SYN |
+| `drop` | no port listens, or only `port` does not: connections are refused |
+| `blackhole` | connections are never established (a full accept queue drops the SYN); `port` as above |
 | `die` | as `blackhole`, and it neither mines nor draws power |
 | `die_on_write` | dies in the middle of the next write (`applied`: whether the write took, default true) |
 | `auth` | the password is another one (`password`) |
@@ -124,6 +124,11 @@ class FaultSet:
             if fault.kind is kind and (write is None or fault.covers(write=write)):
                 return fault
         return None
+
+    def hits_port(self, kind: FaultKind, port: int, now_s: float) -> bool:
+        """Whether a fault of that kind is armed for this port (or for all ports)."""
+        self._drop_expired(now_s)
+        return any(f.kind is kind and f.params.get("port") in {None, port} for f in self._faults)
 
     def take(self, kind: FaultKind, now_s: float, *, write: bool | None = None) -> Fault | None:
         """As `find`, and one use of its count is gone."""

@@ -152,9 +152,9 @@ class Station:
 
     def _wanted(self, endpoint: Endpoint, now_s: float) -> str:
         faults = self.device.faults
-        if faults.find(FaultKind.DIE, now_s) or faults.find(FaultKind.BLACKHOLE, now_s):
+        if faults.find(FaultKind.DIE, now_s) or faults.hits_port(FaultKind.BLACKHOLE, endpoint.port, now_s):
             return "blackhole"
-        if faults.find(FaultKind.DROP, now_s):
+        if faults.hits_port(FaultKind.DROP, endpoint.port, now_s):
             return "closed"
         if self.device.restarting and (self.device.rebooting or endpoint.mining):
             return "closed"

@@ -41,8 +41,8 @@ def summary_section(device: Device, reading: Reading) -> Answer:
     }
 
 
-def stats_section(device: Device, reading: Reading) -> Answer:
-    """The numbered fields: boards count from 1, four temperatures a board joined by dashes."""
+def stats_section(device: Device, reading: Reading, *, first_board: int = 1, first_fan: int = 1) -> Answer:
+    """The numbered fields: boards and fans count from what the model has, four temperatures a board."""
     section: dict[str, Any] = {
         "STATS": 0,
         "ID": "BTM_SOC0",
@@ -63,9 +63,9 @@ def stats_section(device: Device, reading: Reading) -> Answer:
         "total_acn": sum(b.chips for b in reading.boards),
         "total_rate": round(reading.hashrate_ths * 1000, 2),
     }
-    for number, rpm in enumerate(reading.fans_rpm, start=1):
+    for number, rpm in enumerate(reading.fans_rpm, start=first_fan):
         section[f"fan{number}"] = rpm
-    for number, board in enumerate(reading.boards, start=1):
+    for number, board in enumerate(reading.boards, start=first_board):
         section[f"temp{number}"] = board.temp_chip_c
         section[f"temp2_{number}"] = board.temp_pcb_c
         section[f"temp_pcb{number}"] = "-".join([str(board.temp_pcb_c)] * 4)
@@ -94,8 +94,19 @@ class AntminerReads:
 
     NAMES = frozenset({"version", "summary", "stats", "pools", "devs"})
 
-    def __init__(self, device: Device, *, miner: str, type_name: str, description: str) -> None:
+    def __init__(
+        self,
+        device: Device,
+        *,
+        miner: str,
+        type_name: str,
+        description: str,
+        first_board: int = 1,
+        first_fan: int = 1,
+    ) -> None:
         self._device = device
+        self._first_board = first_board
+        self._first_fan = first_fan
         self._miner = miner
         self._type_name = type_name
         self._description = description
@@ -116,7 +127,8 @@ class AntminerReads:
             rows = [_dev_row(b.slot, b.hashrate_ths, b.temp_pcb_c) for b in reading.boards]
             return self._wrap(9, f"{len(rows)} ASC(s)", "DEVS", rows)
         head = version_section(device, miner=self._miner, type_name=self._type_name)
-        return self._wrap(70, "BMMiner stats", "STATS", [head, stats_section(device, reading)])
+        body = stats_section(device, reading, first_board=self._first_board, first_fan=self._first_fan)
+        return self._wrap(70, "BMMiner stats", "STATS", [head, body])
 
     def _wrap(self, code: int, message: str, name: str, rows: list[Answer]) -> Answer:
         head = status(self._device, code, message, description=self._description)

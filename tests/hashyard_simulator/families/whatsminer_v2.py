@@ -46,7 +46,7 @@ class WhatsminerV2(Family):
     def endpoints(self) -> list[Endpoint]:
         web = RedirectingWeb(self.device)
         luci = LuciWeb(self.device)
-        api = _Api(self.device)
+        api = WhatsminerApi(self.device)
         return [
             Endpoint(80, lambda r, w: serve_http(web, r, w)),
             Endpoint(443, lambda r, w: serve_http(luci, r, w), tls=True),
@@ -64,8 +64,8 @@ class WhatsminerV2(Family):
         }
 
 
-class _Api:
-    """Port 4028, plain and encrypted."""
+class WhatsminerApi:
+    """Port 4028, plain and encrypted; API 3 keeps its reads."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
