@@ -71,6 +71,7 @@ class Offer:
     answer: EnrolAnswer
     agent_fingerprint: str
     signing_fingerprints: tuple[str, ...]
+    named_fingerprint: str
     replaces: AgentIdentity | None
 
 
@@ -107,7 +108,7 @@ class Enrolment:
         )
         fingerprints = _checked_keys(code, answer)
         trust = self._trust(answer)
-        offer = Offer(answer, fingerprint(public_bytes(key)), fingerprints, former)
+        offer = Offer(answer, fingerprint(public_bytes(key)), fingerprints, code.signing_key_fingerprint, former)
         if not self.confirm(offer):
             raise EnrolmentRefusedError(
                 "Not confirmed: nothing was pinned on this machine. The code is spent; revoke the agent "

@@ -106,20 +106,34 @@ class CredentialsSettings(_Section):
 
 
 class EnforcementSettings(_Section):
-    """The site's own limits. They win over whatever the cloud says."""
+    """The site's own limits. They win over whatever the cloud says.
+
+    `trust_file` (signing keys, holding pools) belongs to root. The rates are for the whole site and apply where a
+    write restarts mining; `daily_cap_units` is what the cloud may touch a day before a technician must confirm.
+    """
 
     trust_file: Path = Path("/etc/hashyard/trust.json")
-    daily_cap_units: int = Field(default=60, ge=0, le=100_000)
-    units_per_minute: float = Field(default=10, gt=0, le=10_000)
-    watts_per_minute: float = Field(default=50_000, gt=0)
-    lapse_policy: Literal["restore", "keep"] = "restore"
+    recorded_pools_file: Path | None = None
     shadow_mode: bool = False
-    canary_wait_s: float = Field(default=60, ge=0, le=3600)
-    confirm_timeout_s: float = Field(default=600, gt=0, le=86_400)
-    confirm_interval_s: float = Field(default=10, gt=0, le=600)
+    daily_cap_units: int = Field(default=60, ge=0, le=100_000)
+    units_per_minute: float = Field(default=10, gt=0, le=100_000)
+    watts_per_minute: float = Field(default=50_000, gt=0, le=1_000_000_000)
+    lapse_policy: Literal["restore", "keep"] = "restore"
+    max_concurrency: int = Field(default=32, ge=1, le=1_000)
+    canary_wait_s: float = Field(default=600, ge=0, le=86_400)
+    call_timeout_s: float = Field(default=20, gt=0, le=600)
+    write_timeout_s: float = Field(default=60, gt=0, le=600)
+    readback_timeout_s: float = Field(default=120, gt=0, le=3_600)
+    activate_timeout_s: float = Field(default=600, gt=0, le=86_400)
+    shares_timeout_s: float = Field(default=900, gt=0, le=86_400)
+    confirm_interval_s: float = Field(default=5, gt=0, le=600)
+    offline_retry_s: float = Field(default=10, gt=0, le=3_600)
+    retry_first_s: float = Field(default=5, gt=0, le=3_600)
+    retry_max_s: float = Field(default=600, gt=0, le=86_400)
+    write_attempts_max: int = Field(default=3, ge=1, le=20)
     drift_check_interval_s: float = Field(default=300, gt=0, le=86_400)
     drift_reapply_max: int = Field(default=3, ge=0, le=100)
-    write_timeout_s: float = Field(default=60, gt=0, le=600)
+    quarantine_after: int = Field(default=2, ge=1, le=100)
 
 
 class LocalWebSettings(_Section):
@@ -227,3 +241,28 @@ def _explain(path: Path, error: ValidationError) -> str:
                 f"  {field}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r:.80})"
             )
     return "\n".join(lines)
+
+
+def write_starter(path: Path, cloud_url: str, ca_file: Path | None) -> None:
+    """A first settings file for a machine that has none. Errors: `SettingsError`."""
+    lines = [
+        "# Hashyard agent. Every setting is described in docs/agent-settings.md.",
+        "",
+        "[cloud]",
+        f"url = {json.dumps(cloud_url)}",
+        f"ca_file = {json.dumps(str(ca_file.absolute()))}" if ca_file else '# ca_file = "/etc/hashyard/ca.pem"',
+        "",
+        "[site]",
+        "# Where the miners are:",
+        '# subnets = ["10.20.0.0/16"]',
+        "subnets = []",
+        "",
+    ]
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write("\n".join(lines))
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be written: {error.strerror}; name another file with --config"
+        ) from error
