@@ -25,6 +25,7 @@ from hashyard_cloud.storage.desired import DesiredStore
 from hashyard_cloud.storage.emails import EmailsStore
 from hashyard_cloud.storage.enrolment import EnrolmentStore
 from hashyard_cloud.storage.equipment import EquipmentStore
+from hashyard_cloud.storage.fleet import FleetStore
 from hashyard_cloud.storage.hashprices import HashpricesStore
 from hashyard_cloud.storage.holding_pools import HoldingPoolsStore
 from hashyard_cloud.storage.ingest import IngestStore
@@ -73,6 +74,10 @@ class SqlTransaction:
     @cached_property
     def equipment(self) -> EquipmentStore:
         return EquipmentStore(self.connection)
+
+    @cached_property
+    def fleet(self) -> FleetStore:
+        return FleetStore(self.connection)
 
     @cached_property
     def organisations(self) -> OrganisationsStore:

@@ -17,6 +17,7 @@ from hashyard_cloud.services.ports.desired import DesiredStore
 from hashyard_cloud.services.ports.emails import EmailsStore
 from hashyard_cloud.services.ports.enrolment import EnrolmentStore
 from hashyard_cloud.services.ports.equipment import EquipmentStore
+from hashyard_cloud.services.ports.fleet import FleetStore
 from hashyard_cloud.services.ports.hashprices import HashpricesStore
 from hashyard_cloud.services.ports.holding_pools import HoldingPoolsStore
 from hashyard_cloud.services.ports.ingest import IngestStore
@@ -47,6 +48,9 @@ class Transaction(Protocol):
 
     @property
     def equipment(self) -> EquipmentStore: ...
+
+    @property
+    def fleet(self) -> FleetStore: ...
 
     @property
     def organisations(self) -> OrganisationsStore: ...

@@ -1,0 +1,294 @@
+"""Contracts: drafts, completing their set-up, and new terms from a date on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
+from hashyard_cloud.services import activity, equipment
+from hashyard_cloud.services.inputs import (
+    Clause,
+    Currency,
+    Duration,
+    Input,
+    MicroAmount,
+    OptionalFloat,
+    OptionalInt,
+    ShortText,
+)
+from hashyard_cloud.services.ports.activity import Actor
+from hashyard_cloud.services.ports.contracts import (
+    BillingBasis,
+    ContractKind,
+    ContractRow,
+    ContractState,
+    ContractVersionRow,
+)
+from hashyard_cloud.services.ports.database import Database, Transaction
+from hashyard_shared.clock import Clock, utc
+from hashyard_shared.ids import new_id
+
+DAY_S: Final = 86_400
+W_PER_KW: Final = 1_000
+BP_PER_PERCENT: Final = 100
+MAX_EXTENSIONS: Final = 3
+
+
+class TermsInput(Input):
+    """The terms as people write them: cap in kW, uptime in per cent, waits as `15 d` or `2 min`."""
+
+    kind: ContractKind = ContractKind.HOSTED
+    currency: Currency = "USD"
+    billing_basis: BillingBasis = BillingBasis.METERED
+    rate: MicroAmount = 0
+    fixed_monthly: MicroAmount = 0
+    power_cap_kw: Annotated[OptionalFloat, Field(ge=0, le=1_000_000)] = None
+    term_months: Annotated[OptionalInt, Field(ge=1, le=240)] = None
+    auto_renew: bool = False
+    notice_days: Annotated[int, Field(ge=0, le=365)] = 30
+    failover: MicroAmount = 0
+    due: Duration = 15 * DAY_S
+    grace: Duration = 15 * DAY_S
+    cure: Duration = 10 * DAY_S
+    late_fee: MicroAmount = 0
+    deposit: MicroAmount = 0
+    minimum_uptime_percent: Annotated[float, Field(ge=0, le=100)] = 95
+    redirect_clause: Clause = ""
+    redirect_clause_given: bool = False
+    accepted_by: ShortText = ""
+    spec_model: ShortText = ""
+    spec_hashrate_ths: Annotated[OptionalFloat, Field(ge=0, le=100_000)] = None
+    spec_quantity: Annotated[OptionalInt, Field(ge=1, le=100_000)] = None
+    connector_fee_percent: Annotated[float, Field(ge=0, le=100)] = 0
+    payout_wallet: ShortText = ""
+
+
+def _check(given: TermsInput) -> None:
+    if given.redirect_clause_given and not given.redirect_clause:
+        raise MalformedError("Write down the clause that the customer accepted.", field="redirect_clause")
+    if given.redirect_clause_given and not given.accepted_by:
+        raise MalformedError("Name who accepted the clause for the customer.", field="accepted_by")
+    if given.billing_basis is BillingBasis.FIXED and not given.fixed_monthly:
+        raise MalformedError("Give the monthly price.", field="fixed_monthly")
+    if given.kind is ContractKind.INFINITY and not given.spec_quantity:
+        raise MalformedError("Give the number of miners.", field="spec_quantity")
+    if given.kind is ContractKind.LEASE and given.auto_renew:
+        raise MalformedError("A lease does not renew by itself; extend it by hand.", field="auto_renew")
+
+
+def _version(
+    clock: Clock, contract: ContractRow, number: int, effective_us: int, actor: Actor, given: TermsInput
+) -> ContractVersionRow:
+    now_us = clock.now_us()
+    same = given.model_dump(
+        include={
+            *("currency", "billing_basis", "term_months", "auto_renew", "notice_days", "redirect_clause"),
+            *("redirect_clause_given", "accepted_by", "spec_model", "spec_hashrate_ths", "spec_quantity"),
+            "payout_wallet",
+        }
+    )
+    return ContractVersionRow(
+        version_id=new_id(now_us),
+        organisation_id=contract.organisation_id,
+        contract_id=contract.contract_id,
+        version=number,
+        effective_us=effective_us,
+        rate_micro=given.rate,
+        fixed_monthly_micro=given.fixed_monthly,
+        power_cap_w=None if given.power_cap_kw is None else round(given.power_cap_kw * W_PER_KW),
+        failover_micro=given.failover or None,
+        due_s=given.due,
+        grace_s=given.grace,
+        cure_s=given.cure,
+        late_fee_micro=given.late_fee,
+        deposit_micro=given.deposit,
+        minimum_uptime_bp=round(given.minimum_uptime_percent * BP_PER_PERCENT),
+        accepted_us=now_us if given.redirect_clause_given else None,
+        connector_fee_bp=round(given.connector_fee_percent * BP_PER_PERCENT),
+        created_us=now_us,
+        created_by=actor.name,
+        **same,
+    )
+
+
+async def get(tx: Transaction, organisation_id: str, contract_id: str) -> ContractRow:
+    """The contract; raises `NotFoundError`."""
+    row = await tx.contracts.get(organisation_id, contract_id)
+    if row is None:
+        raise NotFoundError
+    return row
+
+
+async def draft(
+    database: Database, clock: Clock, organisation_id: str, actor: Actor, customer_id: str, given: TermsInput
+) -> ContractRow:
+    """Step 1 of the wizard: save the terms as a draft."""
+    _check(given)
+    now_us = clock.now_us()
+    async with database.transaction() as tx:
+        if await tx.customers.get(organisation_id, customer_id) is None:
+            raise NotFoundError
+        row = ContractRow(
+            contract_id=new_id(now_us),
+            organisation_id=organisation_id,
+            customer_id=customer_id,
+            number=await tx.contracts.next_number(organisation_id, utc(now_us).year),
+            kind=given.kind,
+            state=ContractState.DRAFT,
+            created_us=now_us,
+            starts_us=None,
+            ends_us=None,
+            extensions=0,
+        )
+        await tx.contracts.add(row, _version(clock, row, 1, now_us, actor, given))
+        await _record(tx, clock, actor, row, "contract.drafted", f"Contract {row.number} drafted")
+    return row
+
+
+async def save_draft(
+    database: Database, clock: Clock, organisation_id: str, actor: Actor, contract_id: str, given: TermsInput
+) -> ContractRow:
+    """Change a draft's terms; raises `ConflictError` once it is not a draft any more."""
+    _check(given)
+    async with database.transaction() as tx:
+        row = await get(tx, organisation_id, contract_id)
+        if row.state is not ContractState.DRAFT:
+            raise ConflictError("Only a draft can be rewritten; give new terms from a date on instead.")
+        before = (await tx.contracts.versions(organisation_id, contract_id))[0]
+        version = replace(_version(clock, row, 1, before.effective_us, actor, given), version_id=before.version_id)
+        row = replace(row, kind=given.kind)
+        await tx.contracts.replace_draft_version(version)
+        await tx.contracts.update(row)
+    return row
+
+
+async def complete(
+    database: Database,
+    clock: Clock,
+    organisation_id: str,
+    actor: Actor,
+    contract_id: str,
+    unit_ids: Sequence[str] = (),
+) -> ContractRow:
+    """Step 2 of the wizard: assign the units and make the contract active from now on."""
+    now_us = clock.now_us()
+    async with database.transaction() as tx:
+        row = await get(tx, organisation_id, contract_id)
+        if row.state is not ContractState.DRAFT:
+            raise ConflictError(f"Contract {row.number} is {row.state.value} already.")
+        if row.kind in {ContractKind.HOSTED, ContractKind.LEASE} and not unit_ids:
+            raise MalformedError("Select at least one unit.", field="unit_id")
+        version = (await tx.contracts.versions(organisation_id, contract_id))[0]
+        ends_us = None if version.term_months is None else months_later(now_us, version.term_months)
+        row = replace(row, state=ContractState.ACTIVE, starts_us=now_us, ends_us=ends_us)
+        await tx.contracts.replace_draft_version(replace(version, effective_us=now_us))
+        await tx.contracts.update(row)
+        if unit_ids:
+            await equipment.assign_in(tx, clock, actor, row, unit_ids)
+        await _record(tx, clock, actor, row, "contract.activated", f"Contract {row.number} is active")
+    return row
+
+
+async def discard(
+    database: Database, clock: Clock, organisation_id: str, actor: Actor, contract_id: str
+) -> ContractRow:
+    """Cancel a draft; it keeps its number."""
+    async with database.transaction() as tx:
+        row = await get(tx, organisation_id, contract_id)
+        if row.state is not ContractState.DRAFT:
+            raise ConflictError("Only a draft can be discarded.")
+        row = replace(row, state=ContractState.CANCELLED)
+        await tx.contracts.update(row)
+        await _record(tx, clock, actor, row, "contract.discarded", f"Draft {row.number} discarded")
+    return row
+
+
+async def new_terms(
+    database: Database,
+    clock: Clock,
+    organisation_id: str,
+    actor: Actor,
+    contract_id: str,
+    effective_us: int,
+    given: TermsInput,
+) -> ContractVersionRow:
+    """Other terms from a date on; what was in force before stays as it was."""
+    _check(given)
+    async with database.transaction() as tx:
+        row = await get(tx, organisation_id, contract_id)
+        if row.state is not ContractState.ACTIVE:
+            raise ConflictError("New terms can be given to an active contract only.")
+        versions = await tx.contracts.versions(organisation_id, contract_id)
+        if effective_us < max(clock.now_us(), versions[-1].effective_us + 1):
+            raise MalformedError(
+                "New terms start now or later, and after the terms before them.", field="effective"
+            )
+        version = _version(clock, row, versions[-1].version + 1, effective_us, actor, given)
+        await tx.contracts.add_version(version)
+        text = f"Contract {row.number}: version {version.version}"
+        await _record(tx, clock, actor, row, "contract.version", text)
+    return version
+
+
+async def extend(
+    database: Database, clock: Clock, organisation_id: str, actor: Actor, contract_id: str, months: int
+) -> ContractRow:
+    """Extend a term by hand, a limited number of times."""
+    if not 1 <= months <= 60:
+        raise MalformedError("Extend by 1 to 60 months.", field="months")
+    async with database.transaction() as tx:
+        row = await get(tx, organisation_id, contract_id)
+        if row.state is not ContractState.ACTIVE or row.ends_us is None:
+            raise ConflictError("Only an active contract with a term can be extended.")
+        if row.extensions >= MAX_EXTENSIONS:
+            raise ConflictError(f"This contract was extended {MAX_EXTENSIONS} times already; make a new one.")
+        row = replace(row, ends_us=months_later(row.ends_us, months), extensions=row.extensions + 1)
+        await tx.contracts.update(row)
+        await _record(
+            tx, clock, actor, row, "contract.extended", f"Contract {row.number} extended by {months} months"
+        )
+    return row
+
+
+async def end(
+    database: Database, clock: Clock, organisation_id: str, actor: Actor, contract_id: str
+) -> ContractRow:
+    """End an active contract now. Its units stay assigned and show up as earning without a contract."""
+    async with database.transaction() as tx:
+        row = await get(tx, organisation_id, contract_id)
+        if row.state is not ContractState.ACTIVE:
+            raise ConflictError("Only an active contract can be ended.")
+        row = replace(row, state=ContractState.ENDED, ends_us=clock.now_us())
+        await tx.contracts.update(row)
+        await _record(tx, clock, actor, row, "contract.ended", f"Contract {row.number} ended")
+    return row
+
+
+def months_later(at_us: int, months: int) -> int:
+    """The same day and time that many months later, or the month's last day."""
+    start = utc(at_us)
+    month = start.month - 1 + months
+    year, month = start.year + month // 12, month % 12 + 1
+    for day in range(start.day, 27, -1):
+        try:
+            return round(start.replace(year=year, month=month, day=day).timestamp()) * 1_000_000
+        except ValueError:
+            # The month is shorter; the day before is tried.
+            continue
+    return round(start.replace(year=year, month=month).timestamp()) * 1_000_000
+
+
+async def _record(tx: Transaction, clock: Clock, actor: Actor, row: ContractRow, action: str, text: str) -> None:
+    await activity.record(
+        tx,
+        clock.now_us(),
+        row.organisation_id,
+        actor,
+        action,
+        text,
+        customer_id=row.customer_id,
+        object_kind="contract",
+        object_id=row.contract_id,
+    )

@@ -1,0 +1,56 @@
+// Small behaviours. Every form works without them.
+(() => {
+  "use strict";
+
+  const menu = document.querySelector("[data-menu]");
+  const side = document.querySelector(".side");
+  if (menu && side) {
+    menu.addEventListener("click", () => {
+      const open = side.classList.toggle("open");
+      menu.setAttribute("aria-expanded", String(open));
+    });
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(input|textarea|select)$/i.test(event.target.tagName);
+    const search = document.querySelector("[data-search]");
+    if (event.key === "/" && !typing && search && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      search.focus();
+    }
+    if (event.key === "Escape") {
+      document.querySelectorAll("details.menu[open]").forEach((details) => details.removeAttribute("open"));
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    document.querySelectorAll("details.menu[open]").forEach((details) => {
+      if (!details.contains(event.target)) details.removeAttribute("open");
+    });
+    const copy = event.target.closest("[data-copy]");
+    if (copy) {
+      navigator.clipboard.writeText(copy.dataset.copy).then(() => { copy.dataset.done = "1"; copy.lastChild.textContent = " Copied"; });
+    }
+  });
+
+  document.addEventListener("change", (event) => {
+    const target = event.target;
+    if (target.matches("[data-submit]")) target.form.requestSubmit();
+    const table = target.closest("[data-pick]");
+    if (!table || target.type !== "checkbox") return;
+    const boxes = [...table.querySelectorAll("tbody input[type=checkbox]:not(:disabled)")];
+    if (target.matches("[data-all]")) boxes.forEach((box) => { box.checked = target.checked; });
+    const picked = boxes.filter((box) => box.checked);
+    boxes.forEach((box) => box.closest("tr").classList.toggle("picked", box.checked));
+    const all = table.querySelector("[data-all]");
+    if (all) {
+      all.checked = picked.length === boxes.length && boxes.length > 0;
+      all.indeterminate = picked.length > 0 && !all.checked;
+    }
+    document.querySelectorAll("[data-picked]").forEach((element) => { element.textContent = String(picked.length); });
+    const bar = document.querySelector("[data-bulk]");
+    if (bar) bar.hidden = picked.length === 0;
+  });
+
+  document.querySelectorAll("[data-bulk]").forEach((bar) => { bar.hidden = true; });
+})();
