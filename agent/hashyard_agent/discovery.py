@@ -390,7 +390,7 @@ class Discovery:
             self._ask_about(old, new)
 
     def _ask_about(self, old: KnownMiner, new: Identity) -> None:
-        """A known miner is nowhere now, and a device never seen before is at its address: a swap, or a new machine."""
+        """A miner is nowhere now, and a device never seen before is at its address: a swap, or a new machine."""
         still_here = old.identity.mac is not None and any(m.ip for m in self._fleet.by_mac(old.identity.mac))
         if still_here or new.mac is None or new.family != old.identity.family:
             return

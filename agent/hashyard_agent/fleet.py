@@ -6,7 +6,6 @@ else has now is *lost*: still known and reported as unreachable, with no address
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -109,20 +108,21 @@ class Fleet:
         """Every device that claims this MAC; more than one blocks orders for all of them."""
         wanted = f"mac:{ids.normalise_mac(mac)}"
         found = [self._by_ip[ip] for ip in sorted(self._ips_by_id.get(wanted, ()))]
-        return found + [self._lost[wanted]] if wanted in self._lost else found
+        return [*found, self._lost[wanted]] if wanted in self._lost else found
 
     def get(self, miner_id: str) -> KnownMiner | None:
         """The miner with this id as `miner_id` tells it."""
         return next((miner for found, miner in self.by_id() if found == miner_id), None)
 
     def by_id(self) -> list[tuple[str, KnownMiner]]:
-        """Every miner with the id under which it is reported; devices that share an id have their address added."""
-        miners = self.all()
-        counts = Counter(miner.own_id for miner in miners)
-        return [
-            (miner.own_id if counts[miner.own_id] == 1 else f"{miner.own_id}~{miner.ip}", miner)
-            for miner in miners
-        ]
+        """Every miner with the id it is reported under; shared ids have the address added."""
+        return [(self.reported_id(miner), miner) for miner in self.all()]
+
+    def reported_id(self, miner: KnownMiner) -> str:
+        """The id this miner is reported under."""
+        own = miner.own_id
+        count = len(self._ips_by_id.get(own, ())) + (own in self._lost)
+        return own if count <= 1 else f"{own}~{miner.ip}"
 
     def duplicate_macs(self) -> dict[str, list[KnownMiner]]:
         """MAC -> the devices that all claim it."""

@@ -30,15 +30,21 @@ class MinerLocks:
     async def hold(self, ip: str, timeout_s: float | None = None) -> AsyncIterator[None]:
         """Hold the address's lock; raises `MinerBusyError` when it is not free within `timeout_s`."""
         lock = self.for_ip(ip)
+        if not lock.locked():
+            await lock.acquire()  # returns without waiting, so no timer is needed: the usual case, and cheap
+        else:
+            await self._wait_for(lock, ip, timeout_s)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def _wait_for(self, lock: asyncio.Lock, ip: str, timeout_s: float | None) -> None:
         try:
             async with asyncio.timeout(timeout_s):
                 await lock.acquire()
         except TimeoutError as error:
             raise MinerBusyError(ip) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     def busy(self, ip: str) -> bool:
         """Whether somebody holds the address's lock now."""
