@@ -5,6 +5,7 @@ from hashyard_simulator.families.antminer_s19 import AntminerS19
 from hashyard_simulator.families.avalon import Avalon
 from hashyard_simulator.families.base import Family
 from hashyard_simulator.families.bitaxe import Bitaxe
+from hashyard_simulator.families.braiins import Braiins
 from hashyard_simulator.families.luxos import LuxOs
 from hashyard_simulator.families.plain_cgminer import PlainCgminer
 from hashyard_simulator.families.vnish import VNish
@@ -19,6 +20,7 @@ _ALL: tuple[type[Family], ...] = (
     LuxOs,
     VNish,
     Bitaxe,
+    Braiins,
     Avalon,
     PlainCgminer,
 )
