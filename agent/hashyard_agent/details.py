@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
-from hashyard_agent import health
+from hashyard_agent import miner_states
 from hashyard_agent.errors import MinerError
 from hashyard_agent.fleet import Fleet, KnownMiner
 from hashyard_agent.locks import MinerLocks
@@ -97,7 +97,9 @@ class DetailsLane:
 
     async def _read(self, miner: KnownMiner) -> None:
         # A restart of the agent must not read a whole site at once an hour later: each has its own phase.
-        phase_s = 0.0 if miner.ip in self._read_at_s else health.jitter_ratio(miner.ip) * self._interval_s / 2
+        phase_s = (
+            0.0 if miner.ip in self._read_at_s else miner_states.jitter_ratio(miner.ip) * self._interval_s / 2
+        )
         self._read_at_s[miner.ip] = self._clock.monotonic_s() - phase_s
         try:
             async with self._locks.hold(miner.ip, LOCK_TIMEOUT_S):

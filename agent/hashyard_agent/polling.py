@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from hashyard_agent import health
+from hashyard_agent import miner_states
 from hashyard_agent.details import DetailsLane
 from hashyard_agent.errors import MinerBusyError, MinerError, StoreError
 from hashyard_agent.fleet import Fleet, KnownMiner
@@ -74,7 +74,7 @@ class CycleReport:
 
 @dataclass(slots=True)
 class _Track:
-    backoff: health.Backoff = field(default_factory=health.Backoff)
+    backoff: miner_states.Backoff = field(default_factory=miner_states.Backoff)
     misreads: int = 0
     last: Reading | None = None
 
@@ -184,7 +184,9 @@ class Poller:
     async def _take(self, members: list[tuple[str, KnownMiner]], running: _Running) -> None:
         """Start each miner's reading at its place in the cycle; none is waited for longer than the cycle is."""
         spread_s = running.interval_s * self._config.spread_ratio
-        places = sorted((health.jitter_ratio(miner_id) * spread_s, at) for at, (miner_id, _) in enumerate(members))
+        places = sorted(
+            (miner_states.jitter_ratio(miner_id) * spread_s, at) for at, (miner_id, _) in enumerate(members)
+        )
         latest_s = max(running.interval_s, spread_s + 2 * running.deadline_s)
         try:
             async with asyncio.timeout(latest_s), asyncio.TaskGroup() as group:
@@ -220,26 +222,26 @@ class Poller:
         except MinerBusyError:
             return None
         except MinerError as error:
-            return health.failed(error)
+            return miner_states.failed(error)
         except Exception:  # noqa: BLE001 - one device's nonsense must not end the cycle of all the others
             _log.exception("%s: reading it failed in an unforeseen way", miner.ip)
             return Reading(MinerState.MISREAD, problem="reading it failed in an unforeseen way")
         expected_ths = reading.expected_hashrate_ths or miner.expected_hashrate_ths
-        return health.judged(reading, expected_ths)
+        return miner_states.judged(reading, expected_ths)
 
     def _learn(self, miner: KnownMiner, track: _Track, reading: Reading, interval_s: float) -> None:
         """What the reading tells about the miner for the cycles to come."""
         if reading.hashrate_ths is None:
             track.backoff.failed(interval_s)
             track.misreads = track.misreads + 1 if reading.state is MinerState.MISREAD else 0
-            if track.misreads == health.MISREADS_BEFORE_SUSPICION:
+            if track.misreads == miner_states.MISREADS_BEFORE_SUSPICION:
                 self._fleet.suspect(miner.ip)
         else:
             track.backoff.succeeded()
             track.misreads = 0
-            if health.differs(miner.expected_hashrate_ths, reading.expected_hashrate_ths):
+            if miner_states.differs(miner.expected_hashrate_ths, reading.expected_hashrate_ths):
                 self._expect(miner, reading.expected_hashrate_ths)
-            if health.worth_a_look(track.last, reading):
+            if miner_states.worth_a_look(track.last, reading):
                 self._details.soon(miner.ip)
         track.last = reading
 
@@ -253,15 +255,15 @@ class Poller:
         if found is not None:
             return found[0]
         track = self._tracks.get(miner_id)
-        return health.not_taken(None if track is None else track.last, "not asked in this cycle")
+        return miner_states.not_taken(None if track is None else track.last, "not asked in this cycle")
 
     def _keep(self, members: list[tuple[str, KnownMiner]], readings: list[Reading], cycle_at_us: int) -> None:
         """The newest of each, and nothing of those that are gone."""
         for at, (_, miner) in enumerate(members):
             if not miner.ip:
-                readings[at] = health.LOST
+                readings[at] = miner_states.LOST
             elif not miner.identity.family:
-                readings[at] = health.UNIDENTIFIED
+                readings[at] = miner_states.UNIDENTIFIED
         self._latest = {
             miner_id: Seen(reading, cycle_at_us) for (miner_id, _), reading in zip(members, readings, strict=True)
         }
