@@ -1,4 +1,4 @@
-"""The outbox as text, for a site whose data has to travel on a stick. Rows that cannot be read are told, not hidden."""
+"""The outbox as text, for a site whose data has to travel on a stick. Unreadable rows are told, not hidden."""
 
 import csv
 import io

@@ -1,1 +1,1 @@
-"""The technician's page on the rack host."""
+"""The technician's page on the rack host: what fails, what waits, the emergency stop. Works without the cloud."""
