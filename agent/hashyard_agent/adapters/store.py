@@ -66,8 +66,10 @@ class _Reader:
         self._connection.close()
 
 
-def open_database(path: Path, migrations: "Migrations") -> "Database":
-    """Open and migrate. Errors: `StoreError` and its kinds, naming the file."""
+def open_database(path: Path, migrations: "Migrations", *, read_only: bool = False) -> Store:
+    """Open and migrate; read-only as `open_read_only`. Errors: `StoreError` and its kinds, naming the file."""
+    if read_only:
+        return open_read_only(path)
     from sqlite_utils import Database  # noqa: PLC0415 - only a writing process needs it, and it loads slowly
 
     with explained(path):
