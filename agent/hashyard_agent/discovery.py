@@ -67,6 +67,7 @@ class ScanResult:
     moved: tuple[tuple[str, str], ...] = ()
     unidentified: tuple[str, ...] = ()
     addresses: int = 0
+    unroutable: int = 0
     elapsed_s: float = 0.0
     notes: tuple[str, ...] = ()
 
@@ -76,6 +77,8 @@ class Swept(Protocol):
 
     @property
     def open_ports(self) -> dict[str, tuple[int, ...]]: ...
+    @property
+    def unroutable(self) -> int: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
 
@@ -172,14 +175,14 @@ class Discovery:
         addresses = await asyncio.to_thread(expand, chosen, self._config.exclude)
         async with self._one_at_a_time:
             started_s = self._clock.monotonic_s()
-            scan, notes = await self._sweep(addresses, progress)
+            scan, swept = await self._sweep(addresses, progress)
             missing = await self._second_pass(addresses, scan)
             await self._verify_known(scan)
             await self._identify(self._strangers(scan), scan)
             self._settle(scan)
             self._forget_old()
             self._save()
-            self._notes = notes
+            self._notes = swept.notes
             return ScanResult(
                 miners=tuple(self._fleet.all()),
                 new=tuple(scan.new),
@@ -187,6 +190,7 @@ class Discovery:
                 moved=tuple(scan.moved),
                 unidentified=tuple(scan.unidentified),
                 addresses=len(addresses),
+                unroutable=swept.unroutable,
                 elapsed_s=self._clock.monotonic_s() - started_s,
                 notes=self.notes,
             )
@@ -245,7 +249,7 @@ class Discovery:
 
     async def _sweep(
         self, addresses: list[str], progress: Callable[[Progress], None] | None
-    ) -> tuple[_Scan, tuple[str, ...]]:
+    ) -> tuple[_Scan, Swept]:
         def report(done: int, found: int) -> None:
             if progress is not None:
                 progress(Progress("sweep", done, len(addresses), found))
@@ -253,7 +257,7 @@ class Discovery:
         swept = await self._sweeper.sweep(addresses, self._profiles.ports(), progress=report)
         scan = _Scan(dict(swept.open_ports), progress)
         scan.report("sweep", len(addresses), len(addresses))
-        return scan, swept.notes
+        return scan, swept
 
     async def _second_pass(self, addresses: list[str], scan: _Scan) -> list[str]:
         """Ask the known addresses in scope that were silent again; returns those that count as gone."""

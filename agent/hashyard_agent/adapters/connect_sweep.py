@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +33,10 @@ RESERVED_DESCRIPTORS: Final = 256
 MAX_OVERFLOW_RETRIES: Final = 20
 OVERFLOW_PAUSE_S: Final = 0.25
 _NEIGHBOUR_LIMIT: Final = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
-_ABSENT: Final = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})
+_ABSENT: Final = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EACCES, errno.EPERM, errno.EINVAL}
+)
+_UNROUTABLE: Final = frozenset({errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EINVAL})
 _OVERFLOW: Final = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.ENOMEM})
 _DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -46,6 +49,7 @@ class SweepResult:
     addresses: int
     elapsed_s: float
     overflows: int = 0
+    unroutable: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -67,6 +71,7 @@ class _State:
     settled: int = 0
     overflows: int = 0
     unsettled: int = 0
+    unroutable: int = 0
     short_of_descriptors: bool = False
 
 
@@ -99,7 +104,7 @@ class ConnectSweeper:
         finally:
             stop.set()
         notes = (*result.notes, note) if note else result.notes
-        return SweepResult(result.open_ports, result.addresses, result.elapsed_s, result.overflows, notes)
+        return replace(result, notes=notes)
 
 
 class _Run:
@@ -142,7 +147,14 @@ class _Run:
                 self._forget(probe)
             self._selector.close()
         found = {ip: tuple(sorted(ports)) for ip, ports in self._state.open_ports.items()}
-        return SweepResult(found, total, time.monotonic() - started_s, self._state.overflows, self._notes())
+        return SweepResult(
+            found,
+            total,
+            time.monotonic() - started_s,
+            self._state.overflows,
+            self._state.unroutable,
+            self._notes(),
+        )
 
     def _notes(self) -> tuple[str, ...]:
         notes = []
@@ -154,6 +166,11 @@ class _Run:
             )
         if self._state.unsettled:
             notes.append(f"{self._state.unsettled} addresses could not be asked for want of kernel memory")
+        if self._state.unroutable:
+            notes.append(
+                f"this machine has no route to {self._state.unroutable} of the addresses; check the subnet, "
+                "or the routes of this machine (ip route)"
+            )
         if self._state.short_of_descriptors:
             notes.append("file descriptors ran out during the sweep; it went on with fewer at a time")
         return tuple(notes)
@@ -217,6 +234,7 @@ class _Run:
             return
         self._state.asked.add(probe.ip)
         self._state.settled += 1
+        self._state.unroutable += code in _UNROUTABLE
         if code not in _ABSENT:
             # It is there, or silent on this port: a firewalled port must not hide the others.
             self._state.queue.extendleft(_Probe(probe.ip, port, ()) for port in probe.rest)

@@ -53,8 +53,8 @@ class PyasicDriver:
         evidence = await self._fingerprinter.collect(ip)
         miner, profile = await self._agreed(ip, evidence)
         if profile is None:
-            if not evidence and miner is None:
-                raise MinerConnectionError(ip, "nothing that answers here can be told apart")
+            if miner is None and all(probe.startswith("http:") for probe in evidence):
+                raise MinerConnectionError(ip, "what answers here does not speak as a miner")
             return Identity(ip, None, None, "", _word(miner, "make"), _word(miner, "raw_model"), "")
         if miner is not None:
             self._remember(ip, miner)
