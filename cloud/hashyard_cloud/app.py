@@ -1,29 +1,59 @@
 """The composition root: builds every object of the service and ties its life to the application's."""
 
+import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator
-from typing import Final
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
 from aiohttp import web
 
+from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.errors import DataDirError
+from hashyard_cloud.services.agent_events import AgentEvents, EventSinks
+from hashyard_cloud.services.agents import Agents
+from hashyard_cloud.services.desired import Desired, Waiters
+from hashyard_cloud.services.enrolment import Enrolment
+from hashyard_cloud.services.holding_pools import HoldingPoolBook
+from hashyard_cloud.services.ingest import Ingest
+from hashyard_cloud.services.orders import LeaseTerms, OrderDesk
+from hashyard_cloud.services.ports.events import EventSink
+from hashyard_cloud.services.projector import Projector
+from hashyard_cloud.services.rate_limits import RateLimit
+from hashyard_cloud.services.signing_keys import SigningKeys
 from hashyard_cloud.settings import Settings
 from hashyard_cloud.storage import migrations
 from hashyard_cloud.storage.database import SqlDatabase
+from hashyard_cloud.storage.telemetry.clickhouse import open_telemetry
 from hashyard_cloud.web import keys
+from hashyard_cloud.web.api import agent as agent_api
+from hashyard_cloud.web.install import install as install_pages
 from hashyard_shared.clock import Clock, SystemClock
 from hashyard_shared.protocol import MAX_REQUEST_BYTES
 
+LOG: Final = logging.getLogger(__name__)
 SETTINGS: Final = web.AppKey("SETTINGS", Settings)
+PROJECTOR: Final = web.AppKey("PROJECTOR", Projector)
+ENROLMENTS_PER_MINUTE: Final = 10
+IDENTITY_CALLS_PER_MINUTE: Final = 30
+BURST_S: Final = 10
+"""A rate limit allows as much at once as would be allowed in this time."""
 
 
-def build(settings: Settings, clock: Clock | None = None) -> web.Application:
-    """The whole application. Stores open at start-up and close at clean-up."""
+def build(settings: Settings, clock: Clock | None = None, *, pages: bool = True) -> web.Application:
+    """The whole application, without `pages` the agents' interface alone.
+
+    Stores open at start-up and close at clean-up; both are driven by aiohttp's runner.
+    """
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app[SETTINGS] = settings
     app[keys.CLOCK] = clock or SystemClock()
     app[keys.BASE_URL] = settings.base_url
-    app.cleanup_ctx.append(_database)
+    app.cleanup_ctx.append(_run)
+    app.router.add_routes(agent_api.routes())
+    if pages:
+        install_pages(app)
     return app
 
 
@@ -38,9 +68,10 @@ def prepare_data_dir(settings: Settings) -> None:
         raise DataDirError(f"data_dir {directory} is not writable by this user")
 
 
-async def open_database(settings: Settings) -> SqlDatabase:
+async def open_database(settings: Settings, waiters: Waiters | None = None) -> SqlDatabase:
     """The relational store at this version's schema."""
-    database = SqlDatabase(settings.database_url)
+    prepare_data_dir(settings)
+    database = SqlDatabase(settings.database_url, waiters.wake if waiters else None)
     try:
         await migrations.upgrade(database.engine)
     except BaseException:
@@ -49,9 +80,72 @@ async def open_database(settings: Settings) -> SqlDatabase:
     return database
 
 
-async def _database(app: web.Application) -> AsyncIterator[None]:
-    prepare_data_dir(app[SETTINGS])
-    database = await open_database(app[SETTINGS])
-    app[keys.DATABASE] = database
-    yield
-    await database.close()
+async def _run(app: web.Application) -> AsyncIterator[None]:
+    settings = app[SETTINGS]
+    waiters = Waiters()
+    database = await open_database(settings, waiters)
+    try:
+        telemetry = await open_telemetry(settings.telemetry_url)
+        try:
+            app[keys.DATABASE] = database
+            app[keys.TELEMETRY] = telemetry
+            box = AesSecretBox.from_file(settings.master_key_path)
+            background = _agent_side(app, box, waiters)
+            async with _Tasks(background):
+                yield
+            await app[PROJECTOR].release()
+        finally:
+            await telemetry.close()
+    finally:
+        await database.close()
+
+
+def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> list[Coroutine[Any, Any, None]]:
+    """What agents talk to; answers what runs in the background."""
+    settings, clock, database = app[SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
+    signer = SigningKeys(box, clock)
+    orders = OrderDesk(
+        clock, signer, LeaseTerms(lease_s=settings.gate.lease_s, renewal_s=settings.gate.lease_renewal_s)
+    )
+    sinks: list[EventSink] = [AgentEvents()]
+    projector = Projector(
+        database,
+        app[keys.TELEMETRY],
+        clock,
+        EventSinks(sinks),
+        f"{socket.gethostname()}:{os.getpid()}",
+        settings.ingest.projection_interval_s,
+    )
+    app[PROJECTOR] = projector
+    app[keys.AGENTS] = Agents(database, clock, signer)
+    app[keys.ENROLMENT] = Enrolment(database, clock, signer, HoldingPoolBook(box, clock))
+    app[keys.ENROL_LIMIT] = RateLimit(clock, ENROLMENTS_PER_MINUTE, ENROLMENTS_PER_MINUTE)
+    app[keys.IDENTITY_LIMIT] = RateLimit(clock, IDENTITY_CALLS_PER_MINUTE, IDENTITY_CALLS_PER_MINUTE)
+    per_minute = settings.ingest.max_requests_per_agent_per_minute
+    batch_limit = RateLimit(clock, per_minute, max(1, per_minute * BURST_S // 60))
+    app[keys.INGEST] = Ingest(database, clock, batch_limit, projector.notify)
+    app[keys.DESIRED] = Desired(database, clock, signer, orders, waiters)
+    return [projector.run(), app[keys.DESIRED].watch()]
+
+
+class _Tasks:
+    """Runs coroutines for as long as the block; one that ends early is logged, the others go on."""
+
+    def __init__(self, coroutines: list[Coroutine[Any, Any, None]]) -> None:
+        self._coroutines = coroutines
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> None:
+        self._tasks = [asyncio.create_task(one) for one in self._coroutines]
+        for task in self._tasks:
+            task.add_done_callback(_report)
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        LOG.error("a background task ended: %s", error, exc_info=error)

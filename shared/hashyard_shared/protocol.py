@@ -27,6 +27,7 @@ from hashyard_shared.trust import HoldingPool
 PROTOCOL_VERSION: Final = 1
 PROTOCOL_HEADER: Final = "Hashyard-Protocol"
 SYNC_NONCE_HEADER: Final = "Hashyard-Sync-Nonce"
+SENT_AT_HEADER: Final = "Hashyard-Sent-At-Us"
 MAX_FRAMES_PER_REQUEST: Final = 256
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 MAX_HEADER_BYTES: Final = 4 * 1024

@@ -27,6 +27,15 @@ class AgentsStore:
         query = insert(AGENTS).values(organisation_id=organisation_id, **values(new)).returning(AGENTS)
         return _row((await self._connection.execute(query)).one())
 
+    async def re_enrol(self, organisation_id: str, new: NewAgent) -> AgentRow:
+        fresh = {"revoked_at_us": None, "revoked_reason": None, "clone_suspected_at_us": None}
+        nonces = {"sync_nonce": None, "sync_nonce_previous": None}
+        await self._update(organisation_id, new.agent_id, {**values(new), **fresh, **nonces})
+        for table in (AGENT_TOKENS, AGENT_CHALLENGES):
+            await self._connection.execute(delete(table).where(table.c.agent_id == new.agent_id))
+        query = select(AGENTS).where(AGENTS.c.agent_id == new.agent_id)
+        return _row((await self._connection.execute(query)).one())
+
     async def by_id(self, agent_id: str) -> AgentRow | None:
         record = (
             await self._connection.execute(select(AGENTS).where(AGENTS.c.agent_id == agent_id))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Table, cast, delete, func, insert, literal, select
+from sqlalchemy import BigInteger, Row, Table, cast, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hashyard_cloud.services.ports.rollups import DAY_US, RollupRow, RollupValues
@@ -25,27 +25,41 @@ class RollupsStore:
     async def add_hours(self, rows: Sequence[RollupValues]) -> None:
         await execute_tuples(self._connection, adding(self._connection, HOURLY, SUMS), _HOUR_NAMES, rows)
 
-    async def sum_days(self, miner_nos: Sequence[int], days_us: Sequence[int]) -> None:
-        for day_us in days_us:
-            for piece in pieces(miner_nos):
-                await self._sum_day(piece, day_us)
+    async def sum_changed_days(self) -> None:
+        table = ROLLUP_CHANGES.c
+        stale = table.stale == 1
+        changed = await self._connection.execute(
+            select(table.organisation_id, table.day_us).where(stale).distinct()
+        )
+        for organisation_id, day_us in changed.tuples().all():
+            await self._sum_day(organisation_id, day_us)
+        await self._connection.execute(update(ROLLUP_CHANGES).where(stale).values(stale=0))
 
-    async def _sum_day(self, miner_nos: Sequence[int], day_us: int) -> None:
-        stale = delete(DAILY).where(DAILY.c.day_us == day_us, DAILY.c.miner_no.in_(miner_nos))
-        await self._connection.execute(stale)
+    async def _sum_day(self, organisation_id: str, day_us: int) -> None:
         hours = HOURLY.c
+        names = [column.name for column in DAILY.columns]
         sums = (
-            select(hours.miner_no, _constant(day_us), hours.pool_no, *(func.sum(hours[name]) for name in SUMS))
-            .where(hours.miner_no.in_(miner_nos), hours.hour_us >= day_us, hours.hour_us < day_us + DAY_US)
+            select(
+                hours.miner_no,
+                cast(literal(day_us), DAILY.c.day_us.type),
+                hours.pool_no,
+                *(cast(func.sum(hours[name]), BigInteger) for name in SUMS),
+            )
+            .join(MINERS, MINERS.c.miner_no == hours.miner_no)
+            .where(
+                MINERS.c.organisation_id == organisation_id,
+                hours.hour_us >= day_us,
+                hours.hour_us < day_us + DAY_US,
+            )
             .group_by(hours.miner_no, hours.pool_no)
         )
-        names = [column.name for column in DAILY.columns]
-        await self._connection.execute(insert(DAILY).from_select(names, sums))
+        await self._connection.execute(upsert(self._connection, DAILY, SUMS).from_select(names, sums))
 
     async def mark_changed(self, changes: Sequence[tuple[str, str, int]], at_us: int) -> None:
         names = ["organisation_id", "site_id", "day_us", "changed_at_us"]
-        statement = upsert(self._connection, ROLLUP_CHANGES, ["changed_at_us"])
-        await execute_tuples(self._connection, statement, names, [(*change, at_us) for change in changes])
+        statement = upsert(self._connection, ROLLUP_CHANGES, ["changed_at_us", "stale"])
+        rows = [(*change, at_us, 1) for change in changes]
+        await execute_tuples(self._connection, statement, [*names, "stale"], rows)
 
     async def changed_since(
         self, organisation_id: str, site_id: str, from_us: int, to_us: int, since_us: int
@@ -94,11 +108,6 @@ class RollupsStore:
             )
             found += [_row(record) for record in await self._connection.execute(query)]
         return sorted(found, key=lambda row: (row.miner_id, row.start_us, row.pool_url or ""))
-
-
-def _constant(value: int) -> Any:
-    # A bound parameter has no type for PostgreSQL in a select list; a cast gives it one.
-    return cast(literal(value), DAILY.c.day_us.type)
 
 
 def _row(record: Row[Any]) -> RollupRow:

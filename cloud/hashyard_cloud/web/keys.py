@@ -4,9 +4,22 @@ from typing import Final
 
 from aiohttp import web
 
+from hashyard_cloud.services.agents import Agents
+from hashyard_cloud.services.desired import Desired
+from hashyard_cloud.services.enrolment import Enrolment
+from hashyard_cloud.services.ingest import Ingest
 from hashyard_cloud.services.ports.database import Database
+from hashyard_cloud.services.ports.telemetry import TelemetryStore
+from hashyard_cloud.services.rate_limits import RateLimit
 from hashyard_shared.clock import Clock
 
+AGENTS: Final = web.AppKey("AGENTS", Agents)
+BASE_URL: Final = web.AppKey("BASE_URL", str)
 CLOCK: Final = web.AppKey("CLOCK", Clock)
 DATABASE: Final = web.AppKey("DATABASE", Database)
-BASE_URL: Final = web.AppKey("BASE_URL", str)
+DESIRED: Final = web.AppKey("DESIRED", Desired)
+ENROLMENT: Final = web.AppKey("ENROLMENT", Enrolment)
+ENROL_LIMIT: Final = web.AppKey("ENROL_LIMIT", RateLimit)
+IDENTITY_LIMIT: Final = web.AppKey("IDENTITY_LIMIT", RateLimit)
+INGEST: Final = web.AppKey("INGEST", Ingest)
+TELEMETRY: Final = web.AppKey("TELEMETRY", TelemetryStore)

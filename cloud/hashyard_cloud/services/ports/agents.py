@@ -71,6 +71,10 @@ class AgentsStore(Protocol):
 
     async def add(self, organisation_id: str, new: NewAgent) -> AgentRow: ...
 
+    async def re_enrol(self, organisation_id: str, new: NewAgent) -> AgentRow:
+        """Give a known agent id to a new box: new key and epoch, no tokens, not revoked."""
+        ...
+
     async def by_id(self, agent_id: str) -> AgentRow | None: ...
 
     async def by_token(self, token_hash: str, now_us: int) -> AgentRow | None:

@@ -44,8 +44,8 @@ class RollupsStore(Protocol):
         """Add to the hours of these devices and pools."""
         ...
 
-    async def sum_days(self, miner_nos: Sequence[int], days_us: Sequence[int]) -> None:
-        """Sum these days anew from their hours."""
+    async def sum_changed_days(self) -> None:
+        """Sum the days that were added to since they were last summed."""
         ...
 
     async def mark_changed(self, changes: Sequence[tuple[str, str, int]], at_us: int) -> None:

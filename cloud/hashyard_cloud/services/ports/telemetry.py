@@ -6,6 +6,23 @@ from typing import Any, Final, Protocol
 
 MAX_BUCKETS: Final = 10_000
 MAX_SERIES_MINERS: Final = 50_000
+SAMPLE_COLUMNS: Final = (
+    "miner_no",
+    "at_ms",
+    "interval_ms",
+    "state",
+    "flags",
+    "hashrate_cths",
+    "power_w",
+    "temp_chip_c",
+    "temp_board_c",
+    "fan_rpm",
+    "uptime_s",
+    "shares_accepted",
+    "shares_rejected",
+    "pool_no",
+)
+"""What a sample consists of, all whole numbers; `hashrate_cths` is in hundredths of TH/s, `pool_no` 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +45,7 @@ class TelemetryStore(Protocol):
     """Samples by device number. Every call may take long; none blocks the event loop."""
 
     async def insert_block(self, block_no: int, samples: Any) -> None:
-        """Insert a pyarrow Table of `SAMPLE_FIELDS`; the same number again changes nothing."""
+        """Insert a pyarrow Table of `SAMPLE_COLUMNS`; the same number again changes nothing."""
         ...
 
     async def count_block(self, block_no: int) -> int:
@@ -40,7 +57,7 @@ class TelemetryStore(Protocol):
         ...
 
     async def series(self, miner_nos: Sequence[int], from_us: int, to_us: int, bucket_s: int) -> list[SeriesPoint]:
-        """Buckets that have data, by time. An empty bucket is absent: a gap stays a gap."""
+        """All buckets of `[from_us, to_us)`, by time; one without data has None values: a gap stays a gap."""
         ...
 
     async def drop_before(self, before_us: int) -> None:

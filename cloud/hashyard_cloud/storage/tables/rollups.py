@@ -6,7 +6,7 @@ hundredths of TH/s by milliseconds, `power_w_ms` watts by milliseconds, `*_ms` t
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from hashyard_cloud.storage.metadata import METADATA, SERIAL
 
@@ -47,5 +47,6 @@ ROLLUP_CHANGES: Final = Table(
     Column("site_id", Text, primary_key=True),
     Column("day_us", BigInteger, primary_key=True),
     Column("changed_at_us", BigInteger, nullable=False),
+    Column("stale", Integer, nullable=False),
 )
-"""When a site's day was last added to: later than an invoice's issue means late data."""
+"""When a site's day was last added to: later than an invoice's issue means late data. `stale` until summed."""

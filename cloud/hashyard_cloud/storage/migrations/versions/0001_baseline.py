@@ -298,6 +298,7 @@ def _rollup_changes() -> None:
         sa.Column("site_id", sa.Text(), nullable=False),
         sa.Column("day_us", sa.BigInteger(), nullable=False),
         sa.Column("changed_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("stale", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("organisation_id", "site_id", "day_us", name=op.f("pk_rollup_changes")),
     )
 

@@ -1,0 +1,152 @@
+"""Cycles as columns: many bodies parsed at once, checked and joined without touching a sample in Python.
+
+Bodies of kind `telemetry` are the JSON of `hashyard_shared.telemetry.Cycle`. What is checked here is what that
+model says; a difference between the two is caught by a test.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import json as pa_json
+
+from hashyard_cloud.errors import MalformedError
+from hashyard_shared.codec import decode_bytes
+from hashyard_shared.telemetry import COLUMN_SCALES, MAX_MINERS_PER_CYCLE, MinerState
+
+Ints = npt.NDArray[np.int64]
+
+MAX_VALUE: Final = {
+    "hashrate_ths": 100_000_000,
+    "power_w": 10_000_000,
+    "temp_chip_c": 1_000,
+    "temp_board_c": 1_000,
+    "fan_rpm": 1_000_000,
+    "uptime_s": 1 << 40,
+    "shares_accepted": 1 << 62,
+    "shares_rejected": 1 << 62,
+    "offset_ms": 86_400_000,
+}
+"""The largest stored integer of each column; a hashrate is in hundredths of TH/s."""
+MIN_VALUE: Final = {"temp_chip_c": -273, "temp_board_c": -273}
+MAX_INTERVAL_S: Final = 86_400.0
+MIN_AT_US: Final = 0
+MAX_AT_US: Final = 1 << 53
+_LISTS: Final = ("state", "offset_ms", *COLUMN_SCALES, "pool")
+_PAIR: Final = 2
+_SCHEMA: Final = pa.schema(
+    [
+        ("roster_id", pa.string()),
+        ("cycle_at_us", pa.int64()),
+        ("interval_s", pa.float64()),
+        *((name, pa.list_(pa.int64())) for name in _LISTS),
+        ("pools", pa.list_(pa.list_(pa.string()))),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cycles:
+    """Cycles one after another. `sizes[i]` is how many devices cycle i speaks of, `columns` are laid end to end.
+
+    `pool` holds indices into `pools`, which are those of all cycles laid end to end; null is "not seen".
+    """
+
+    roster_ids: list[str]
+    cycle_at_us: Ints
+    interval_ms: Ints
+    sizes: Ints
+    columns: dict[str, Any]
+    pool: Any
+    pools: list[tuple[str, str]]
+    pool_owner: Ints
+
+
+def parse(bodies: Sequence[bytes]) -> Cycles:
+    """Parse packed bodies; raises `CodecError` or `MalformedError` if any of them is not a cycle."""
+    lines = [decode_bytes(body).replace(b"\n", b" ").strip() for body in bodies]
+    if not all(line.startswith(b"{") for line in lines):
+        raise MalformedError("a cycle is not a JSON object")
+    data = b"\n".join(lines) + b"\n"
+    try:
+        table = pa_json.read_json(
+            pa.BufferReader(data),
+            read_options=pa_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            parse_options=pa_json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore"),
+        )
+    except pa.ArrowInvalid as error:
+        raise MalformedError(f"a cycle cannot be read: {str(error)[:200]}") from error
+    if table.num_rows != len(lines):
+        raise MalformedError("a body holds more than one cycle")
+    return _checked(table.combine_chunks())
+
+
+def _checked(table: Any) -> Cycles:
+    columns = {name: _one(table[name]) for name in _SCHEMA.names}
+    for name, column in columns.items():
+        if column.null_count:
+            raise MalformedError(f"column {name} is missing", field=name)
+    sizes = _sizes(columns["state"])
+    for name in _LISTS:
+        if not np.array_equal(_sizes(columns[name]), sizes):
+            raise MalformedError(f"column {name} has another length than the states", field=name)
+    if sizes.size and sizes.max() > MAX_MINERS_PER_CYCLE:
+        raise MalformedError(f"a cycle has more than {MAX_MINERS_PER_CYCLE} miners", field="state")
+    flat = {name: columns[name].flatten() for name in _LISTS}
+    _check_ranges(flat)
+    interval_s = columns["interval_s"].to_numpy(zero_copy_only=False)
+    if not np.all((interval_s > 0) & (interval_s <= MAX_INTERVAL_S)):
+        raise MalformedError("interval_s is out of range", field="interval_s")
+    cycle_at_us = columns["cycle_at_us"].to_numpy(zero_copy_only=False)
+    if not np.all((cycle_at_us >= MIN_AT_US) & (cycle_at_us <= MAX_AT_US)):
+        raise MalformedError("cycle_at_us is out of range", field="cycle_at_us")
+    pool, pools, owner = _pools(columns["pools"], flat.pop("pool"), sizes)
+    return Cycles(
+        roster_ids=columns["roster_id"].to_pylist(),
+        cycle_at_us=cycle_at_us,
+        interval_ms=np.maximum(np.rint(interval_s * 1_000), 1).astype(np.int64),
+        sizes=sizes,
+        columns=flat,
+        pool=pool,
+        pools=pools,
+        pool_owner=owner,
+    )
+
+
+def _one(column: Any) -> Any:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+def _sizes(column: Any) -> Ints:
+    sizes: Ints = np.diff(column.offsets.to_numpy()).astype(np.int64)
+    return sizes
+
+
+def _check_ranges(flat: dict[str, Any]) -> None:
+    for name, most in (*MAX_VALUE.items(), ("state", max(MinerState))):
+        least = min(MinerState) if name == "state" else MIN_VALUE.get(name, 0)
+        bounds = pc.min_max(flat[name]).as_py()
+        if bounds["min"] is not None and (bounds["min"] < least or bounds["max"] > most):
+            raise MalformedError(f"column {name} has a value outside {least} to {most}", field=name)
+    if flat["state"].null_count:
+        raise MalformedError("column state has a null", field="state")
+
+
+def _pools(pools: Any, index: Any, sizes: Ints) -> tuple[Any, list[tuple[str, str]], Ints]:
+    counts = _sizes(pools)
+    pairs = pools.flatten()
+    if pairs.null_count or not np.all(_sizes(pairs) == _PAIR) or pairs.flatten().null_count:
+        raise MalformedError("a pool is not a URL and a worker", field="pools")
+    texts = pairs.flatten().to_pylist()
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1])) if counts.size else counts
+    limit = pa.array(np.repeat(counts, sizes))
+    valid = pc.all(pc.and_(pc.greater_equal(index, 0), pc.less(index, limit))).as_py()
+    if valid is False:
+        raise MalformedError("column pool points outside the list of pools", field="pool")
+    placed = pc.add(index, pa.array(np.repeat(starts, sizes).astype(np.int64)))
+    owner = np.repeat(np.arange(counts.size), counts).astype(np.int64)
+    return placed, list(zip(texts[::2], texts[1::2], strict=True)), owner

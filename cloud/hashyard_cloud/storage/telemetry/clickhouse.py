@@ -1,0 +1,118 @@
+"""The telemetry store over clickhouse-connect.
+
+chDB allows one instance in a process and is not to be called from several threads, so one dedicated thread owns
+the client, whichever engine the DSN names.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import clickhouse_connect
+import numpy as np
+import pyarrow as pa
+
+from hashyard_cloud.errors import MalformedError, StoreError
+from hashyard_cloud.services.ports.telemetry import MAX_BUCKETS, MAX_SERIES_MINERS, SeriesPoint
+from hashyard_cloud.storage.telemetry import schema
+from hashyard_shared.clock import US_PER_MS
+from hashyard_shared.telemetry import COLUMN_SCALES
+
+_Answer = TypeVar("_Answer")
+MS_PER_S: Final = 1_000
+_HASHRATE_SCALE: Final = COLUMN_SCALES["hashrate_ths"]
+
+
+class ClickHouseTelemetry:
+    """Implements `services.ports.telemetry.TelemetryStore`; made by `open_telemetry`."""
+
+    def __init__(self, thread: ThreadPoolExecutor, client: Any) -> None:
+        self._thread = thread
+        self._client = client
+
+    async def insert_block(self, block_no: int, samples: Any) -> None:
+        numbered = samples.append_column("block_no", pa.array(np.full(samples.num_rows, block_no, np.uint32)))
+        settings = {"insert_deduplication_token": f"block-{block_no}"}
+        await self._call(lambda: self._client.insert_arrow(schema.TABLE, numbered, settings=settings))
+
+    async def count_block(self, block_no: int) -> int:
+        query = f"SELECT count() FROM {schema.TABLE} WHERE block_no = {{block:UInt32}}"  # noqa: S608 - our own name
+        return int((await self._rows(query, {"block": block_no}))[0][0])
+
+    async def delete_blocks(self, block_nos: Sequence[int]) -> None:
+        statement = f"ALTER TABLE {schema.TABLE} DELETE WHERE block_no IN {{blocks:Array(UInt32)}}"
+        await self._command(statement, {"blocks": list(block_nos)}, {"mutations_sync": 1})
+
+    async def series(self, miner_nos: Sequence[int], from_us: int, to_us: int, bucket_s: int) -> list[SeriesPoint]:
+        bucket_ms = bucket_s * MS_PER_S
+        from_ms = from_us // US_PER_MS // bucket_ms * bucket_ms
+        to_ms = -(-to_us // US_PER_MS)
+        buckets = max(0, -(-(to_ms - from_ms) // bucket_ms))
+        if buckets > MAX_BUCKETS:
+            raise MalformedError(f"more than {MAX_BUCKETS} points; choose a longer bucket", field="bucket_s")
+        if len(miner_nos) > MAX_SERIES_MINERS:
+            raise MalformedError(f"more than {MAX_SERIES_MINERS} miners in one chart")
+        found = {}
+        if buckets and miner_nos:
+            bounds = {"from_ms": from_ms, "to_ms": to_ms, "bucket_ms": bucket_ms, "miners": list(miner_nos)}
+            found = {row[0]: row for row in await self._rows(schema.SERIES, bounds)}
+        return [_point((from_ms + place * bucket_ms) * US_PER_MS, found.get(place)) for place in range(buckets)]
+
+    async def drop_before(self, before_us: int) -> None:
+        statement = f"ALTER TABLE {schema.TABLE} DELETE WHERE at_ms < {{before:Int64}} AND flags = 0"
+        await self._command(statement, {"before": before_us // US_PER_MS}, {"mutations_sync": 1})
+
+    async def close(self) -> None:
+        await self._call(self._client.close)
+        self._thread.shutdown(wait=True)
+
+    async def _rows(self, query: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]] = await self._call(
+            lambda: self._client.query(query, parameters=parameters).result_rows
+        )
+        return rows
+
+    async def _command(self, statement: str, parameters: dict[str, Any], settings: dict[str, Any]) -> None:
+        await self._call(lambda: self._client.command(statement, parameters=parameters, settings=settings))
+
+    async def _call(self, work: Callable[[], _Answer]) -> _Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+async def open_telemetry(dsn: str) -> ClickHouseTelemetry:
+    """Connect and make the table; raises `StoreError` that says what is wrong with the DSN or the directory."""
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="telemetry")
+    try:
+        client = await asyncio.get_running_loop().run_in_executor(thread, _connect, dsn)
+    except Exception as error:  # the driver's and the engine's own errors have no common root
+        thread.shutdown(wait=True)
+        raise StoreError(f"cannot open the telemetry store {_shown(dsn)}: {error}") from error
+    return ClickHouseTelemetry(thread, client)
+
+
+def _connect(dsn: str) -> Any:
+    client = clickhouse_connect.get_client(dsn=dsn)
+    for statement in schema.CREATE:
+        client.command(statement)
+    return client
+
+
+def _shown(dsn: str) -> str:
+    """The DSN without what may be a password."""
+    scheme, _, rest = dsn.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _point(at_us: int, row: Sequence[Any] | None) -> SeriesPoint:
+    if row is None:
+        return SeriesPoint(at_us=at_us, miners=0, online=0, hashrate_ths=None, power_w=None, temp_chip_max_c=None)
+    _, miners, online, hashrate, power, temp = row
+    return SeriesPoint(
+        at_us=at_us,
+        miners=miners,
+        online=online,
+        hashrate_ths=None if hashrate is None else hashrate / _HASHRATE_SCALE,
+        power_w=power,
+        temp_chip_max_c=temp,
+    )
