@@ -25,6 +25,12 @@ class Headroom:
         """Whether the space is kept back now."""
         return self._file.exists()
 
+    def is_tight(self) -> bool:
+        """Whether the space was given up and the disk has no more than that left: then nothing may grow."""
+        if self._size_bytes == 0 or self.held:
+            return False
+        return self._free_bytes() < self._size_bytes
+
     def take(self) -> bool:
         """Keep the space back if the disk has plenty; tells whether it is held now."""
         if self._size_bytes == 0:
@@ -33,8 +39,7 @@ class Headroom:
             return True
         # Without room, or on a read-only disk, the agent works on without headroom.
         with suppress(OSError):
-            disk = os.statvfs(self._file.parent)
-            if disk.f_bavail * disk.f_frsize >= PLENTY_FACTOR * self._size_bytes:
+            if self._free_bytes() >= PLENTY_FACTOR * self._size_bytes:
                 self._allocate()
         return self.held
 
@@ -45,6 +50,10 @@ class Headroom:
         with suppress(OSError):
             self._file.unlink()
         return not self.held
+
+    def _free_bytes(self) -> int:
+        disk = os.statvfs(self._file.parent)
+        return disk.f_bavail * disk.f_frsize
 
     def _allocate(self) -> None:
         with self._file.open("wb") as file:

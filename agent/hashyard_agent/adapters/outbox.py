@@ -7,8 +7,9 @@ is used up. What is dropped, damaged or rejected is entered in the gap ledger in
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from hashyard_agent.adapters.gap_ledger import GapLedger, GapRow, Loss
 from hashyard_agent.adapters.headroom import Headroom
@@ -37,6 +38,7 @@ SET_ASIDE_SHARE: Final = 20
 MAX_FULL_RETRIES: Final = 4
 STATE_EPOCH: Final = "epoch"
 STATE_NONCE: Final = "sync-nonce"
+_Result = TypeVar("_Result")
 _COLUMNS: Final = "seq, epoch, kind, cycle_at_us, count, sha256, body"
 
 
@@ -83,8 +85,7 @@ class SqliteOutbox:
 
     def set_state(self, key: str, value: str) -> None:
         """Keep a value durably under this key."""
-        with explained(self._path), self._db.atomic():
-            self._set(key, value)
+        self._written(lambda _: self._set(key, value))
 
     @property
     def epoch(self) -> int:
@@ -133,21 +134,39 @@ class SqliteOutbox:
         if len(body) > MAX_BODY_BYTES:
             raise StoreError(f"a row of {len(body)} bytes is over the limit of {MAX_BODY_BYTES}")
         needed_bytes = len(body) + ROW_OVERHEAD_BYTES
+
+        def write(attempt: int) -> int:
+            # On a full disk the file must not grow, so that what the headroom gave stays for SQLite's log. Each
+            # further attempt frees more, at the cost of older data.
+            tight = attempt > 0 or self._headroom.is_tight()
+            self._drop_to_fit(needed_bytes, reused_bytes=needed_bytes * max(1, attempt) if tight else 0)
+            self._gaps.settle_debt()
+            return self._insert(kind, lane, cycle_at_us, count, body)
+
+        seq = self._written(write)
+        self._gaps.debt_settled()
+        return seq
+
+    def _written(self, work: Callable[[int], _Result]) -> _Result:
+        """Do the work in a transaction; on a full disk give up the headroom and try again, a few times.
+
+        `work` gets the number of the attempt. What failed left nothing behind, so all of it is done again.
+        """
         for attempt in range(MAX_FULL_RETRIES):
             try:
                 with explained(self._path), self._db.atomic():
-                    # Each further attempt frees more, at the cost of older data.
-                    self._drop_to_fit(needed_bytes, at_least_bytes=needed_bytes * attempt)
-                    self._gaps.settle_debt()
-                    seq = self._insert(kind, lane, cycle_at_us, count, body)
+                    return work(attempt)
             except StoreFullError:
                 if attempt == MAX_FULL_RETRIES - 1:
                     raise
                 self._headroom.give_up()
-            else:
-                self._gaps.debt_settled()
-                return seq
+                self._empty_log()
         raise StoreFullError
+
+    def _empty_log(self) -> None:
+        """Move SQLite's log into the database, so that its space can be used again; it may itself find no room."""
+        with suppress(StoreError), explained(self._path):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _insert(self, kind: str, lane: int, cycle_at_us: int, count: int, body: bytes) -> int:
         cursor = self._db.execute(
@@ -159,11 +178,12 @@ class SqliteOutbox:
             self._keep_roster(body)
         return int(cursor.lastrowid or 0)
 
-    def _drop_to_fit(self, needed_bytes: int, at_least_bytes: int) -> None:
-        """Drop the oldest bulk rows until `needed_bytes` fit under the limit and `at_least_bytes` were freed."""
+    def _drop_to_fit(self, needed_bytes: int, reused_bytes: int) -> None:
+        """Drop the oldest bulk rows until `needed_bytes` are under the limit and `reused_bytes` are free pages."""
         over_bytes = self._used_bytes() + needed_bytes - self._max_bytes
-        to_free_bytes = max(over_bytes, at_least_bytes)
-        reason = "disk-full" if at_least_bytes else "outbox-full"
+        free_bytes = int(self._value("PRAGMA freelist_count")) * self._page_bytes
+        to_free_bytes = max(over_bytes, reused_bytes - free_bytes)
+        reason = "outbox-full" if over_bytes > 0 else "disk-full"
         while to_free_bytes > 0:
             row = self._db.execute(
                 "SELECT seq, kind, cycle_at_us, count, bytes FROM outbox WHERE lane = ? ORDER BY seq LIMIT 1",
@@ -236,7 +256,8 @@ class SqliteOutbox:
                 rejected.append(verdict)
             elif verdict.verdict is Verdict.EPOCH_CONFLICT and answer.new_epoch is not None:
                 conflicts.append(verdict.seq)
-        with explained(self._path), self._db.atomic():
+
+        def write(_: int) -> None:
             self._delete(delivered)
             for verdict in rejected:
                 reason = f"rejected:{verdict.code or 'unknown'}"
@@ -245,6 +266,8 @@ class SqliteOutbox:
                 self._new_epoch(answer.new_epoch, conflicts)
             if answer.sync_nonce is not None:
                 self._set(STATE_NONCE, answer.sync_nonce)
+
+        self._written(write)
         kept = len(batches) - len(delivered) - len(rejected) - len(conflicts)
         return Settled(len(delivered), len(rejected), kept, len(conflicts))
 
@@ -262,8 +285,7 @@ class SqliteOutbox:
 
     def set_aside(self, batch: StoredBatch, reason: str) -> None:
         """Take a row out of the way; see `Backlog.set_aside`."""
-        with explained(self._path), self._db.atomic():
-            self._put_batch_aside(batch, reason)
+        self._written(lambda _: self._put_batch_aside(batch, reason))
 
     def _put_batch_aside(self, batch: StoredBatch, reason: str, detail: str = "") -> None:
         head = batch.header
@@ -297,13 +319,16 @@ class SqliteOutbox:
 
     def seal_gaps(self) -> int:
         """Turn untold gaps into an event row; see `Backlog.seal_gaps`."""
-        with explained(self._path), self._db.atomic():
+        with explained(self._path):
             rows = self._gaps.unreported()
-            if rows:
-                body = encode(EventBatch(events=[row.gap for row in rows]))
-                self._insert(BatchKind.EVENTS, LANE_URGENT, self._clock.now_us(), len(rows), body)
-                self._gaps.mark_reported(rows)
+        if rows:
+            body = encode(EventBatch(events=[row.gap for row in rows]))
+            self._written(lambda _: self._tell_gaps(rows, body))
         return len(rows)
+
+    def _tell_gaps(self, rows: Sequence[GapRow], body: bytes) -> None:
+        self._insert(BatchKind.EVENTS, LANE_URGENT, self._clock.now_us(), len(rows), body)
+        self._gaps.mark_reported(rows)
 
     def gaps(self, limit: int) -> list[GapRow]:
         """The newest gaps, for people."""
