@@ -85,9 +85,10 @@ class MinerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PoolStatus:
-    """What the device says of the pools it uses now."""
+    """What the device says of the pools it uses now. `uptime_s` is since mining last started, where it is told."""
 
     pools: tuple[PoolSeen, ...] = field(default_factory=tuple)
+    uptime_s: int | None = None
 
     @property
     def active(self) -> PoolSeen | None:
@@ -159,7 +160,10 @@ class MinerLocator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WriterTraits:
-    """What a family can do with pools. `max_slots` counts the pools of one group."""
+    """What a family can do with pools. `max_slots` counts the pools of one group.
+
+    With `applies_on_restart` a write shows at once but is not mined by until a restart, which the writer asks for.
+    """
 
     family: str
     max_slots: int
@@ -167,6 +171,7 @@ class WriterTraits:
     fixed_slots: bool = False
     password_readable: bool = True
     write_restarts_mining: bool = True
+    applies_on_restart: bool = False
     readback_after_s: float = 0.5
 
 

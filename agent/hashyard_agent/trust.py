@@ -32,10 +32,11 @@ class _Pinned(BaseModel):
 class Trust(_Pinned):
     """The trust document.
 
-    `signing_keys` are raw Ed25519 keys in base64, at most two, so that a rotation strands no site; `revoked_keys` are
-    fingerprints. `recovery_key` (Ed25519) may sign a rotation when both slots are lost; `snapshot_key` (X25519) is what
-    snapshots are sealed to. `retired_pools` were pinned before: they let a refusal tell which part of a pool changed.
-    `inexact_units` names units whose host accepted in writing that the way back may not be exact, and who did.
+    `signing_keys` are raw Ed25519 keys in base64, at most two, so that a rotation strands no site;
+    `revoked_keys` are fingerprints. `recovery_key` (Ed25519) may sign a rotation when both slots are lost;
+    `snapshot_key` (X25519) is what snapshots are sealed to. `retired_pools` were pinned before: they let a
+    refusal tell which part of a pool changed. `inexact_units` names units whose host accepted in writing that
+    the way back may not be exact, and who.
     """
 
     version: Literal[1] = 1

@@ -83,6 +83,7 @@ class ErrorCode(StrEnum):
     POOL_DEAD = "pool-dead"
     NO_SHARES = "no-shares"
     IDENTITY_CHANGED = "identity-changed"
+    DRIFTED = "drifted"
 
 
 class SharedError(Exception):

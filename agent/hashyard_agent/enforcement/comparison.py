@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from hashyard_agent.ports import Pool, PoolGroup, PoolSeen
+from hashyard_agent.ports import Pool, PoolGroup
+from hashyard_shared.events import PoolSeen
 
 PLAIN_SCHEME: Final = "stratum+tcp://"
 _LABEL_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]+")
@@ -13,7 +14,7 @@ UNIT_MARK: Final = "{unit}"
 
 
 def bare_url(url: str) -> str:
-    """The URL without a `stratum+tcp://`, which some firmwares drop when they give it back. Nothing else is parsed."""
+    """The URL without a `stratum+tcp://`, which some firmwares drop when read. Nothing else is parsed."""
     text = url.strip()
     return text[len(PLAIN_SCHEME) :] if text.lower().startswith(PLAIN_SCHEME) else text
 

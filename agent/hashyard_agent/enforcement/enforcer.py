@@ -1,15 +1,52 @@
 """The enforcer: takes orders in, keeps units where accepted orders put them, and reports each step."""
 
 import asyncio
+import json
+import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
 
-from hashyard_agent.enforcement.model import AgentFacts, EnforcementPolicy
+from pydantic import ValidationError
+
+from hashyard_agent.enforcement.accepting import lapsed
+from hashyard_agent.enforcement.admission import Admission
+from hashyard_agent.enforcement.book import Book
+from hashyard_agent.enforcement.intake import Intake, Offer
+from hashyard_agent.enforcement.leases import TimeMark, TrustedTime
+from hashyard_agent.enforcement.local_commands import LocalCommands
+from hashyard_agent.enforcement.model import (
+    BUSY_STEPS,
+    AgentFacts,
+    EnforcementPolicy,
+    JournalEntry,
+    Step,
+    UnitRow,
+)
+from hashyard_agent.enforcement.orders import Holds, held_back
+from hashyard_agent.enforcement.pairs import is_quarantined
+from hashyard_agent.enforcement.planning import Planner
 from hashyard_agent.enforcement.ports import EnforcementStore, StopSwitch, TrustSource
+from hashyard_agent.enforcement.visit import Visitor
+from hashyard_agent.errors import SettingsError, StoreError
 from hashyard_agent.locks import MinerLocks
 from hashyard_agent.ports import MinerLocator, Outbox, PoolWriter
 from hashyard_shared.clock import Clock
-from hashyard_shared.protocol import SiteSettings, UnitBinding
-from hashyard_shared.signing import Envelope
+from hashyard_shared.errors import ErrorCode
+from hashyard_shared.events import SiteControl
+from hashyard_shared.orders import OrderKind
+from hashyard_shared.protocol import CloudTime, SiteSettings, UnitBinding
+from hashyard_shared.signing import DocumentType, Envelope, SignatureError, verify
+
+LOG = logging.getLogger(__name__)
+TICK_S: Final = 1.0
+JUDGE_EVERY_S: Final = 5.0
+FAULT_RETRY_S: Final = 60.0
+MAX_EVENTS_AT_ONCE: Final = 200
+MAX_EVENT_BATCHES: Final = 20
+TIME_FACT: Final = "trusted-time"
+SETTINGS_FACT: Final = "cloud-settings"
+STOP_FACT: Final = "emergency-stop"
 
 
 class Enforcer:
@@ -30,22 +67,284 @@ class Enforcer:
         clock: Clock,
         boot_id: str,
     ) -> None:
-        self._offered: tuple[Sequence[Envelope], Sequence[UnitBinding], SiteSettings] | None = None
+        """Read the durable state. Errors: `StoreError`."""
+        self._agent = agent
+        self._policy = policy
+        self._locator = locator
+        self._trust = trust
+        self._stop = stop_switch
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+        self._book = Book(store, clock)
+        self._time = TrustedTime(clock, boot_id, _kept_mark(self._book.facts.get(TIME_FACT)))
+        self._settings = _kept_settings(self._book.facts.get(SETTINGS_FACT))
+        self._offer: Offer | None = None
         self._wake = asyncio.Event()
+        self._flight: dict[str, asyncio.Task[None]] = {}
+        self._due_s: dict[str, float] = {}
+        self._judge_at_s = 0.0
+        self._visitor = Visitor(
+            book=self._book,
+            policy=policy,
+            writers=writers,
+            locator=locator,
+            locks=locks,
+            planner=Planner(self._book, trust, clock),
+            clock=clock,
+            held=self._held,
+        )
+        self._admission = Admission(
+            book=self._book, policy=policy, writers=writers, locator=locator, clock=clock, held=self._held
+        )
+        self._intake = Intake(
+            agent=agent,
+            policy=policy,
+            book=self._book,
+            source=trust,
+            locator=locator,
+            time=self._time,
+            clock=clock,
+            busy=self._flight.__contains__,
+        )
+        self._commands = LocalCommands(
+            book=self._book,
+            store=store,
+            source=trust,
+            time=self._time,
+            clock=clock,
+            busy=self._flight.__contains__,
+        )
+
+    # -- what others tell it ---------------------------------------------------------------------
 
     def offer(self, orders: Sequence[Envelope], units: Sequence[UnitBinding], settings: SiteSettings) -> None:
         """A new desired state came: its orders, the site's units, the cloud's settings. Never raises."""
-        self._offered = (orders, units, settings)
+        self._offer = Offer.of(orders, units, settings)
+        self._settings = settings
+        self._judge_at_s = 0.0
         self._wake.set()
 
     def cloud_time_seen(self, envelope: Envelope) -> bool:
-        """A signed cloud time came; returns whether it verifies and names this agent."""
-        return bool(envelope.payload)
+        """A signed cloud time came; returns whether a pinned key signed it for this agent."""
+        try:
+            trust = self._trust.trust()
+            key = None if trust.is_revoked(envelope.key) else trust.key_of(envelope.key)
+            if key is None:
+                return False
+            seen = CloudTime.model_validate_json(verify(key, DocumentType.TIME, envelope))
+        except (SignatureError, ValidationError, SettingsError) as error:
+            LOG.warning("a signed time was not accepted: %s", error)
+            return False
+        if seen.agent_id != self._agent.agent_id:
+            return False
+        if self._time.heard(seen.at_us):
+            self._judge_at_s = 0.0
+            self._wake.set()
+        return True
 
     def miner_seen(self, mac: str) -> None:
         """Discovery or polling saw this miner again: whatever waits for it is tried at once."""
+        for row in self._book.units.values():
+            if row.mac == mac and row.offline and row.unit_id in self._due_s:
+                self._due_s[row.unit_id] = 0.0
+                self._wake.set()
+
+    def emergency_stop(self, reason: str) -> None:
+        """Freeze all writes, now and over restarts, until `emergency_resume`."""
+        self._stop.set(reason)
         self._wake.set()
+
+    def emergency_resume(self) -> None:
+        """Let writes go on."""
+        self._stop.clear()
+        self._wake.set()
+
+    @property
+    def emergency_stopped(self) -> bool:
+        """Whether writes are frozen on site."""
+        return self._stop.is_set()
+
+    @property
+    def shadow_mode(self) -> bool:
+        """Whether nothing is written, by the site's or the cloud's choice."""
+        return self._policy.shadow_mode or self._settings.shadow_mode
+
+    def units(self) -> list[UnitRow]:
+        """The state of every unit that enforcement touched."""
+        return list(self._book.units.values())
+
+    # -- work ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Work until cancelled. Errors: `StoreError` when the durable state cannot be kept."""
-        await self._wake.wait()
+        self._due_s = {unit_id: 0.0 for unit_id, row in self._book.units.items() if self._is_watched(row)}
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    # Cleared before looking: what comes in meanwhile wakes the next turn.
+                    self._wake.clear()
+                    await self.turn(group)
+                    await self._rest()
+        finally:
+            await self._book.close()
+
+    async def turn(self, group: asyncio.TaskGroup) -> None:
+        """Everything that is due now."""
+        await self._keep_facts()
+        await self._watch_stop()
+        self._due_now(await self._commands.take_all(self._offer.by_mac() if self._offer else {}))
+        await self._judge()
+        await self._lapse()
+        self._start_due(group)
+        await self._hand_on_events()
+
+    async def _rest(self) -> None:
+        now_s = self._clock.monotonic_s()
+        waiting = [due_s for unit_id, due_s in self._due_s.items() if unit_id not in self._flight]
+        full = len(self._flight) >= self._policy.max_concurrency
+        next_s = TICK_S if full or not waiting else min(TICK_S, max(0.0, min(waiting) - now_s))
+        try:
+            async with asyncio.timeout(next_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _keep_facts(self) -> None:
+        mark = self._time.due_mark()
+        text = self._settings.model_dump_json()
+        facts = {TIME_FACT: mark.text()} if mark else {}
+        if self._book.facts.get(SETTINGS_FACT) != text:
+            facts[SETTINGS_FACT] = text
+        if facts:
+            await self._book.note(facts=facts)
+
+    async def _watch_stop(self) -> None:
+        state = "on" if self._stop.is_set() else "off"
+        if self._book.facts.get(STOP_FACT, "off") == state:
+            return
+        event = SiteControl(at_us=self._clock.now_us(), control="emergency-stop", value=state, actor="site")
+        await self._book.note(
+            JournalEntry("emergency-stop", {"state": state}), events=(event,), facts={STOP_FACT: state}
+        )
+        self._due_now([row.unit_id for row in self._book.units.values() if row.step is Step.READY])
+
+    async def _judge(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._offer is None or now_s < self._judge_at_s:
+            return
+        self._judge_at_s = now_s + JUDGE_EVERY_S
+        try:
+            self._due_now(await self._intake.judge_all(self._offer))
+        except SettingsError as error:
+            LOG.error("no order can be judged: %s", error)  # noqa: TRY400 - a file to correct, not a fault to trace
+
+    async def _lapse(self) -> None:
+        """Leases that ran out by the time that is known at least."""
+        if self._policy.lapse_policy != "restore":
+            return
+        bound_us = self._time.at_least_us()
+        for row in list(self._book.units.values()):
+            over = (
+                row.goal is OrderKind.REDIRECT and row.expires_at_us is not None and row.expires_at_us <= bound_us
+            )
+            if not over or row.unit_id in self._flight:
+                continue
+            binding = self._offer.bindings.get(row.unit_id) if self._offer else None
+            owner = binding.customer_id if binding else None
+            data = {"unit_id": row.unit_id, "mac": row.mac, "expired_at_us": row.expires_at_us}
+            await self._book.save(lapsed(row, owner), JournalEntry("lease-lapsed", data))
+            self._due_now([row.unit_id])
+
+    def _due_now(self, unit_ids: Sequence[str]) -> None:
+        for unit_id in unit_ids:
+            self._due_s[unit_id] = 0.0
+
+    def _start_due(self, group: asyncio.TaskGroup) -> None:
+        now_s = self._clock.monotonic_s()
+        due = [u for u, due_s in self._due_s.items() if due_s <= now_s and u not in self._flight]
+        for unit_id in sorted(due, key=lambda u: _urgency(self._book.units[u])):
+            if len(self._flight) >= self._policy.max_concurrency:
+                return
+            row = self._book.units[unit_id]
+            wait_s = self._admission.wait_s(row)
+            if wait_s > 0:
+                self._due_s[unit_id] = now_s + wait_s
+                continue
+            self._flight[unit_id] = group.create_task(self._visit(row))
+
+    async def _visit(self, row: UnitRow) -> None:
+        unit_id = row.unit_id
+        try:
+            next_s: float | None = await self._visitor.visit(row)
+        except SettingsError as error:
+            LOG.error("unit %s waits: %s", unit_id, error)  # noqa: TRY400 - a setting to correct, not a fault to trace
+            next_s = FAULT_RETRY_S
+        except StoreError:
+            raise
+        except Exception:  # a fault with one unit must not keep the others from their way back
+            LOG.exception("unit %s: unexpected fault in step %s", unit_id, row.step)
+            next_s = FAULT_RETRY_S
+        finally:
+            del self._flight[unit_id]
+            after = self._book.units[unit_id]
+            self._admission.done(row, after)
+        if next_s is None or not self._is_watched(after):
+            self._due_s.pop(unit_id, None)
+        else:
+            self._due_s[unit_id] = self._clock.monotonic_s() + next_s
+        self._wake.set()
+
+    def _is_watched(self, row: UnitRow) -> bool:
+        return row.goal is not None
+
+    def _held(self, row: UnitRow) -> ErrorCode | None:
+        if row.goal is None:
+            return None
+        identity = self._locator.locate(row.mac)
+        offer = self._offer
+        holds = Holds(
+            emergency_stop=self._stop.is_set(),
+            shadow_mode=self.shadow_mode,
+            maintenance=bool(row.maintenance) or (bool(row.kept_local) and row.goal is OrderKind.REDIRECT),
+            quarantined=identity is not None and is_quarantined(self._book.pairs, identity),
+            redirect_enabled=self._settings.redirect_enabled or row.origin == "local",
+            shared_mac=self._locator.duplicated(row.mac) or (offer is not None and row.mac in offer.shared_macs),
+        )
+        return held_back(row.goal, holds)
+
+    async def _hand_on_events(self) -> None:
+        """Events go to the outbox in order; a crash in between delivers some twice, which the cloud tells apart."""
+        for _ in range(MAX_EVENT_BATCHES):
+            last, events = await self._book.call(lambda: self._store.events(MAX_EVENTS_AT_ONCE))
+            if not events:
+                return
+            self._outbox.put_events(events)
+            await self._book.call(partial(self._store.forget_events, last))
+
+
+def _urgency(row: UnitRow) -> tuple[int, int]:
+    """Who comes first: the way back before everything, those that were away first of all."""
+    if row.goal is OrderKind.RESTORE and row.step is Step.READY:
+        return (0 if row.offline else 1, row.sequence)
+    if row.step in BUSY_STEPS:
+        return (2, row.step_at_us)
+    return (3 if row.step is Step.READY else 4, row.sequence)
+
+
+def _kept_mark(text: str | None) -> TimeMark | None:
+    if text is None:
+        return None
+    try:
+        return TimeMark.parse(text)
+    except ValueError as error:
+        LOG.warning("the kept time cannot be read, no new redirect begins before the cloud is heard: %s", error)
+        return None
+
+
+def _kept_settings(text: str | None) -> SiteSettings:
+    try:
+        return SiteSettings.model_validate(json.loads(text)) if text else SiteSettings()
+    except ValueError as error:
+        LOG.warning("the kept settings of the cloud cannot be read and are the defaults now: %s", error)
+        return SiteSettings()

@@ -93,8 +93,10 @@ class SnapshotRow:
 class UnitRow:
     """A unit's durable state. `goal` is what the newest accepted order, or the lapse of its lease, asks for.
 
-    `snapshot_id` names the open snapshot: from the first write until the restore was proven. `unproven` counts writes
-    whose effect was never seen; while it is above zero, a restore writes even when the pools look right.
+    `episode` is true from the first write until the restore was proven; `snapshot_id` is the way back from it.
+    `unproven` counts writes whose effect was never seen; while it is above zero, a restore writes even when the
+    pools look right. `kept_local` says that a technician restored it: redirects wait until he lets go.
+    `maintenance` is the reason a technician gave, "" when there is none.
     """
 
     unit_id: str
@@ -121,8 +123,10 @@ class UnitRow:
     active_worker: str | None = None
     offline: bool = False
     redirected_at_us: int | None = None
+    written_at_us: int | None = None
     episode: bool = False
     maintenance: str = ""
+    kept_local: str = ""
     origin: str = "cloud"
     holding_pool: str | None = None
     label: str = ""
@@ -154,7 +158,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """What the writes to one model with one firmware have shown. `failed_units` are units whose write was not taken."""
+    """What the writes to one model with one firmware have shown. `failed_units`: their write was not taken."""
 
     family: str
     model: str

@@ -1,9 +1,10 @@
-"""Whether an order is accepted, and what holds a write back. Pure: the same order in the same situation, the same answer.
+"""Whether an order is accepted, and what holds a write back. Pure.
 
 The checks run from what proves the sender to what the moment allows; the first that fails names the refusal.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,16 +35,17 @@ TRANSIENT: Final = frozenset(
         ErrorCode.ORDER_SIGNATURE,
     }
 )
-"""Refusals that something on site or time itself may lift: such an order is judged again, and its sequence is not used up."""
+"""Refusals that something on site or time itself may lift: such an order is judged again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All that the answer depends on besides the order.
 
-    `now_us` is the trusted time, None while unknown. `last_sequence` is what was accepted for each unit, `last_order`
-    the id that had it. `redirected` are units that an accepted redirect already counts for, `redirected_today` how
-    many units the last day counts against `daily_cap_units`; `confirmed` are units a technician confirmed over the cap.
+    `now_us` is the trusted time, None while unknown. `last_sequence` is what was accepted for each unit,
+    `last_order` the id that had it. `redirected` are units that an accepted redirect already counts for,
+    `redirected_today` how many units the last day counts against `daily_cap_units`; `confirmed` are units that a
+    technician confirmed over the cap.
     """
 
     trust: Trust
@@ -52,13 +54,13 @@ class Situation:
     epoch: int
     now_us: int | None
     bindings: Mapping[str, UnitBinding]
-    shared_macs: Set[str]
+    mac_shared: Callable[[str], bool]
     last_sequence: Mapping[str, int]
     last_order: Mapping[str, str]
-    redirected: Set[str]
+    redirected: AbstractSet[str]
     redirected_today: int
     daily_cap_units: int
-    confirmed: Set[str]
+    confirmed: AbstractSet[str]
     redirect_enabled: bool
 
 
@@ -162,7 +164,7 @@ def _bound(order: Order, situation: Situation) -> Refusal | None:
     if not same:
         detail = f"the order names {mac}, the unit is bound to {binding.mac}"
         return Refusal(ErrorCode.ORDER_WRONG_MAC, detail, order)
-    if mac in situation.shared_macs:
+    if situation.mac_shared(mac):
         return Refusal(ErrorCode.DUPLICATE_MAC, f"{mac} belongs to more than one device or unit", order)
     return None
 
@@ -225,7 +227,7 @@ class Holds:
 
 
 def held_back(kind: OrderKind, holds: Holds) -> ErrorCode | None:
-    """Why nothing may be written now, or None. Quarantine and the switch never keep a customer from his way back."""
+    """Why nothing may be written now, or None. Quarantine and the switch never hold a restore."""
     redirect = kind is OrderKind.REDIRECT
     reasons = (
         (holds.emergency_stop, ErrorCode.EMERGENCY_STOP),

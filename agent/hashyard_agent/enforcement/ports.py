@@ -22,7 +22,7 @@ class LocalCommand:
 
 
 class EnforcementStore(Protocol):
-    """The durable state. Errors: `StoreError`. Calls block; `commit` is one transaction on disk when it returns."""
+    """The durable state. Errors: `StoreError`. Calls block; a `commit` is on disk when it returns."""
 
     def units(self) -> list[UnitRow]:
         """All units that enforcement ever touched."""

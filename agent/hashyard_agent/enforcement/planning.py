@@ -1,0 +1,112 @@
+"""What a visit is to write, from the order, the site's trust and record, and what the miner shows."""
+
+from dataclasses import dataclass, replace
+
+from hashyard_agent.enforcement.book import Book
+from hashyard_agent.enforcement.comparison import shown
+from hashyard_agent.enforcement.model import JournalEntry, SnapshotRow, UnitRow
+from hashyard_agent.enforcement.ports import TrustSource
+from hashyard_agent.enforcement.targets import (
+    Blocked,
+    Groups,
+    holding_target,
+    restore_groups,
+    shows_holding,
+    way_back,
+)
+from hashyard_agent.ports import Identity, MinerConfig, PoolWriter
+from hashyard_agent.trust import Trust
+from hashyard_shared.clock import Clock
+from hashyard_shared.errors import ErrorCode
+from hashyard_shared.ids import new_id
+from hashyard_shared.orders import OrderKind
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write. `target` None: nothing, for it was never away. `snapshot` is kept before the write."""
+
+    row: UnitRow
+    target: Groups | None
+    snapshot: SnapshotRow | None = None
+    entries: tuple[JournalEntry, ...] = ()
+
+
+class Planner:
+    """Decides targets; asks for trust document and record each time, for a person may have changed them."""
+
+    def __init__(self, book: Book, source: TrustSource, clock: Clock) -> None:
+        self._book = book
+        self._source = source
+        self._clock = clock
+
+    def trust(self) -> Trust:
+        """The trust document as it is now."""
+        return self._source.trust()
+
+    async def plan(
+        self, row: UnitRow, current: MinerConfig, identity: Identity, writer: PoolWriter
+    ) -> Plan | Blocked:
+        """The plan for a unit that is to be written, or why it cannot be."""
+        row = replace(row, family=identity.family, model=identity.model, firmware=identity.firmware)
+        if row.goal is OrderKind.REDIRECT:
+            return self._redirect(row, current, writer)
+        return await self._restore(row, current, writer)
+
+    def _redirect(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> Plan | Blocked:
+        target = holding_target(row, self.trust(), writer, current)
+        if isinstance(target, Blocked) or row.episode:
+            return target if isinstance(target, Blocked) else Plan(row, target)
+        snapshot = self._take_snapshot(row, current, writer)
+        if isinstance(snapshot, Blocked):
+            return snapshot
+        entry = JournalEntry(
+            "snapshot",
+            {
+                "unit_id": row.unit_id,
+                "mac": row.mac,
+                "snapshot_id": snapshot.snapshot_id,
+                "pools": shown(snapshot.groups),
+                "settings": dict(snapshot.settings),
+            },
+        )
+        return Plan(replace(row, snapshot_id=snapshot.snapshot_id), target, snapshot, (entry,))
+
+    def _take_snapshot(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> SnapshotRow | Blocked:
+        recorded, trust = self._source.recorded(), self.trust()
+        before: Groups = current.groups
+        if shows_holding(current.groups, trust):
+            # What it shows is the host's own pool: no way back can be read from it.
+            known = recorded.groups(row.customer_id, row.label)
+            if known is None:
+                detail = "already at a holding pool, and the customer's pools are not recorded"
+                return Blocked(ErrorCode.NO_SNAPSHOT, detail)
+            before = known
+        back = way_back(row, before, writer, recorded, trust)
+        if isinstance(back, Blocked):
+            return back
+        now_us = self._clock.now_us()
+        return SnapshotRow(
+            snapshot_id=new_id(now_us),
+            at_us=now_us,
+            unit_id=row.unit_id,
+            mac=row.mac,
+            customer_id=row.customer_id,
+            family=row.family,
+            model=row.model,
+            firmware=row.firmware,
+            groups=back,
+            settings=current.settings,
+            raw=current.raw,
+        )
+
+    async def _restore(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> Plan | Blocked:
+        if not row.episode and not shows_holding(current.groups, self.trust()):
+            return Plan(row, None)
+        recorded = self._source.recorded()
+        snapshot = await self._book.snapshot(row.snapshot_id) if row.snapshot_id else None
+        groups = restore_groups(row, snapshot, recorded)
+        if isinstance(groups, Blocked):
+            return groups
+        back = way_back(row, groups, writer, recorded, self.trust())
+        return back if isinstance(back, Blocked) else Plan(row, back)
