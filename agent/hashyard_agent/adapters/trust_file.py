@@ -1,152 +1,44 @@
-"""The trust document, the record of customers' pools, and the emergency stop, as files.
+"""The trust document as a JSON file that belongs to root and is read-only to the agent."""
 
-What the agent must not change belongs to root and is not writable by the agent; what holds passwords is
-readable by nobody else. Files are read again when they were changed, and written whole: temporary file, sync,
-rename.
-"""
-
-import os
-import stat
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from hashyard_agent.adapters.files import write_durably
 from hashyard_agent.errors import SettingsError
-from hashyard_agent.trust import RecordedPools, Trust
+from hashyard_agent.trust import Trust
 
-MAX_FILE_BYTES: Final = 8 * 1024 * 1024
-TRUST_MODE: Final = 0o640
-RECORDED_MODE: Final = 0o600
-_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
-_READABLE_BY_OTHERS: Final = stat.S_IROTH
-_FIELDS_SHOWN: Final = 5
-
-Document = TypeVar("Document", bound=BaseModel)
-Stamp = tuple[int, int, int]
+MAX_TRUST_BYTES: Final = 4 * 1024 * 1024
+_MODE: Final = 0o444
 
 
-class TrustFiles:
-    """Implements `TrustSource`. `recorded_path` may be missing: then nothing is recorded."""
-
-    def __init__(self, trust_path: Path, recorded_path: Path) -> None:
-        self._trust_path = trust_path
-        self._recorded_path = recorded_path
-        self._trust: tuple[Stamp, Trust] | None = None
-        self._recorded: tuple[Stamp, RecordedPools] | None = None
-
-    def trust(self) -> Trust:
-        """The trust document. Errors: `SettingsError` when it is missing, malformed or others may write it."""
-        stamp = _stamp(self._trust_path)
-        if stamp is None:
-            raise SettingsError(f"there is no trust document at {self._trust_path}; enrol the agent on site first")
-        if self._trust is None or self._trust[0] != stamp:
-            self._trust = (stamp, load(self._trust_path, Trust, secret=False))
-        return self._trust[1]
-
-    def recorded(self) -> RecordedPools:
-        """The recorded pools. Errors: `SettingsError` when malformed, or others may read or write it."""
-        stamp = _stamp(self._recorded_path)
-        if stamp is None:
-            return RecordedPools()
-        if self._recorded is None or self._recorded[0] != stamp:
-            self._recorded = (stamp, load(self._recorded_path, RecordedPools, secret=True))
-        return self._recorded[1]
-
-
-def load(path: Path, model: type[Document], *, secret: bool) -> Document:
-    """Read and check one document. `secret`: nobody but owner and group may read it. Errors: `SettingsError`."""
-    try:
-        with path.open("rb") as file:
-            _check_mode(path, os.fstat(file.fileno()), secret=secret)
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise SettingsError(f"{path} is over {MAX_FILE_BYTES} bytes")
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        # Without the input: it may be a password.
-        problems = error.errors(include_input=False, include_url=False)[:_FIELDS_SHOWN]
-        lines = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'file'}: {p['msg']}" for p in problems)
-        raise SettingsError(f"{path} is not valid: {lines}") from None
-
-
-def save(path: Path, document: BaseModel, mode: int) -> None:
-    """Replace the file whole, durably. Errors: `SettingsError` that says who may."""
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(document.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except PermissionError as error:
-        raise SettingsError(f"{path} cannot be written: it belongs to root; run this as root") from error
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def writable_by_agent(path: Path) -> bool:
-    """Whether this process could change the file although it is not root: the second key is then none."""
-    return os.geteuid() != 0 and os.access(path, os.W_OK)
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
-    return (found.st_mtime_ns, found.st_ino, found.st_size)
-
-
-def _check_mode(path: Path, found: os.stat_result, *, secret: bool) -> None:
-    if found.st_mode & _WRITABLE_BY_OTHERS:
-        raise SettingsError(f"{path} may be written by others; run: chmod go-w {path}")
-    if secret and found.st_mode & _READABLE_BY_OTHERS:
-        raise SettingsError(f"{path} holds passwords and may be read by others; run: chmod 600 {path}")
-    if found.st_uid not in {0, os.geteuid()}:
-        raise SettingsError(f"{path} must belong to root")
-
-
-class StopFile:
-    """Implements `StopSwitch` by a file: it is there or not, whoever runs and whatever else is broken."""
+class TrustFile:
+    """The document on disk. Only enrolment and the technician's commands write it, as root."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def is_set(self) -> bool:
-        """Whether the file is there. A folder that cannot be looked into counts as stopped."""
+    def read(self) -> Trust | None:
+        """The document, or None when there is none. Errors: `SettingsError` that names the file."""
         try:
-            self._path.stat()
+            with self._path.open("rb") as file:
+                data = file.read(MAX_TRUST_BYTES + 1)
         except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return True
-
-    def set(self, reason: str) -> None:
-        """Put the file there. Errors: `SettingsError`."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(f"{reason}\n", encoding="utf-8")
+            return None
         except OSError as error:
-            raise SettingsError(f"{self._path} cannot be written: {error.strerror}") from error
-
-    def clear(self) -> None:
-        """Take the file away. Errors: `SettingsError`."""
+            raise SettingsError(
+                f"enforcement.trust_file: {self._path} cannot be read: {error.strerror}"
+            ) from error
         try:
-            self._path.unlink(missing_ok=True)
-        except OSError as error:
-            raise SettingsError(f"{self._path} cannot be removed: {error.strerror}") from error
+            return Trust.model_validate_json(data)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in problem["loc"]) or "the document"
+            raise SettingsError(
+                f"enforcement.trust_file: {self._path} is not valid at {field}: {problem['msg']}"
+            ) from error
+
+    def write(self, trust: Trust) -> None:
+        """Replace the document. Errors: `StoreError` that says what to do."""
+        write_durably(self._path, trust.model_dump_json(indent=2).encode(), _MODE, keep_owner=True)
