@@ -76,7 +76,7 @@ async def _enrol(
             enrolment = Enrolment(
                 link=link,
                 identities=FileIdentityStore(store.path),
-                trusts=TrustFile(settings.enforcement.trust_file),
+                trusts=TrustFile(settings.enforcement.trust_file, store.path),
                 epochs=outbox,
                 clock=SystemClock(),
                 confirm=lambda offer: _show(offer) and (yes or _ask()),

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from hashyard_agent.backlog import StateStore
 from hashyard_agent.cloud_time import CloudTimeKeeper
+from hashyard_agent.errors import SettingsError
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.ports import CloudLink
 from hashyard_agent.retry import REFUSED_WAIT_S, cloud_retrying
@@ -48,6 +49,10 @@ class DesiredFeed:
         """The newest document that is known here."""
         return self._current
 
+    def units_known(self) -> int:
+        """How many units the site has by the newest document."""
+        return len(self._current.units) if self._current else 0
+
     def subscribe(self, taker: Callable[[DesiredState], None]) -> None:
         """Call `taker` with the known document now, and with each new one."""
         self._takers.append(taker)
@@ -74,7 +79,7 @@ class DesiredFeed:
             return False
         try:
             self._cloud_time.observe(document.time)
-        except SignatureError as error:
+        except (SignatureError, SettingsError) as error:
             LOG.warning("the time in the cloud's document is not used: %s", error)
         # Kept before it is used: a crash in between must find it again.
         self._state.set_state(_DOCUMENT_KEY, document.model_dump_json())

@@ -86,6 +86,16 @@ class StoreSettings(_Section):
         """The database of orders, leases, snapshots and the journal."""
         return self.path / "enforcement.db"
 
+    @property
+    def stop_file(self) -> Path:
+        """The emergency stop: writes are frozen while this file is there."""
+        return self.path / "EMERGENCY-STOP"
+
+    @property
+    def fleet_file(self) -> Path:
+        """The miners that are known."""
+        return self.path / "fleet.json"
+
 
 class PollingSettings(_Section):
     """How miners are read. The cloud's intervals apply unless these are set."""
@@ -178,6 +188,11 @@ class Settings(_Section):
         if self.store.headroom_bytes >= self.store.max_bytes:
             raise ValueError("store.headroom_bytes must be smaller than store.max_bytes")
         return self
+
+    @property
+    def recorded_pools_file(self) -> Path:
+        """Customers' pools and their passwords as recorded on site."""
+        return self.enforcement.recorded_pools_file or self.store.path / "recorded-pools.json"
 
 
 def config_path(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:

@@ -14,10 +14,12 @@ from pydantic import BaseModel, ValidationError
 from hashyard_agent.errors import CloudRefusedError, CloudUnreachableError, SettingsError
 from hashyard_agent.identity import Credentials
 from hashyard_agent.ports import StoredBatch
+from hashyard_shared.clock import Clock
 from hashyard_shared.errors import ErrorCode
 from hashyard_shared.protocol import (
     PROTOCOL_HEADER,
     PROTOCOL_VERSION,
+    SENT_AT_HEADER,
     SYNC_NONCE_HEADER,
     BatchesAnswer,
     ChallengeAnswer,
@@ -125,12 +127,14 @@ class HttpCloudLink:
         self,
         http: CloudHttp,
         credentials: Credentials,
+        clock: Clock,
         *,
         nonce: Callable[[], str | None],
         on_token: Callable[[int, Envelope], None],
     ) -> None:
         self._http = http
         self._credentials = credentials
+        self._clock = clock
         self._nonce = nonce
         self._on_token = on_token
         self._token: str | None = None
@@ -139,7 +143,11 @@ class HttpCloudLink:
     async def send(self, batches: Sequence[StoredBatch]) -> BatchesAnswer:
         """Deliver rows as stored."""
         data = b"".join(pack_frame(batch.header, batch.body) for batch in batches)
-        headers = {"Content-Type": "application/octet-stream"}
+        headers = {
+            "Content-Type": "application/octet-stream",
+            # Lets the cloud record how far this machine's clock is off; it never corrects by it.
+            SENT_AT_HEADER: str(self._clock.now_us()),
+        }
         nonce = self._nonce()
         if nonce is not None:
             headers[SYNC_NONCE_HEADER] = nonce

@@ -20,6 +20,7 @@ RECORDED_MODE: Final = 0o600
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _READABLE_BY_OTHERS: Final = stat.S_IROTH
 _FIELDS_SHOWN: Final = 5
+MAX_REASON_CHARS: Final = 500
 
 Document = TypeVar("Document", bound=BaseModel)
 Stamp = tuple[int, int, int]
@@ -116,6 +117,13 @@ class StopFile:
         except OSError:
             return True
         return True
+
+    def reason(self) -> str:
+        """Why it was set, as far as that can be read."""
+        try:
+            return self._path.read_text(encoding="utf-8")[:MAX_REASON_CHARS].strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def set(self, reason: str) -> None:
         """Put the file there. Errors: `SettingsError`."""

@@ -1,23 +1,30 @@
 """The trust document as a JSON file that belongs to root and is read-only to the agent."""
 
+import os
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
 from hashyard_agent.adapters.files import write_durably
+from hashyard_agent.adapters.store import explained
 from hashyard_agent.errors import SettingsError
 from hashyard_agent.trust import Trust
 
 MAX_TRUST_BYTES: Final = 4 * 1024 * 1024
-_MODE: Final = 0o444
+_MODE: Final = 0o640
+"""The agent's group reads it (it holds the holding pools' passwords), and only root changes it."""
 
 
 class TrustFile:
-    """The document on disk. Only enrolment and the technician's commands write it, as root."""
+    """The document on disk. Only enrolment and the technician's commands write it, as root.
 
-    def __init__(self, path: Path) -> None:
+    `agent_folder` tells by its group who must be able to read it.
+    """
+
+    def __init__(self, path: Path, agent_folder: Path) -> None:
         self._path = path
+        self._agent_folder = agent_folder
 
     def read(self) -> Trust | None:
         """The document, or None when there is none. Errors: `SettingsError` that names the file."""
@@ -42,3 +49,6 @@ class TrustFile:
     def write(self, trust: Trust) -> None:
         """Replace the document. Errors: `StoreError` that says what to do."""
         write_durably(self._path, trust.model_dump_json(indent=2).encode(), _MODE, keep_owner=True)
+        if os.geteuid() == 0:
+            with explained(self._path):
+                os.chown(self._path, 0, self._agent_folder.stat().st_gid)

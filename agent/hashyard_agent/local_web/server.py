@@ -1,6 +1,5 @@
 """Serve the technician's page: server-rendered, one small style sheet, no script, nothing from elsewhere."""
 
-import asyncio
 import hashlib
 import hmac
 import logging
@@ -41,28 +40,33 @@ class LocalWeb:
     """The page as a part of the agent."""
 
     def __init__(self, site: LocalSite, host: str, port: int) -> None:
-        self._site = site
+        self._runner = web.AppRunner(build_app(site, host), access_log=None)
         self._host = host
         self._port = port
-        self._bound: asyncio.Future[int] | None = None
 
-    async def run(self) -> None:
-        """Serve until cancelled. Errors: `SettingsError` when the address is taken or is not ours."""
-        runner = web.AppRunner(build_app(self._site, self._host), access_log=None)
-        await runner.setup()
+    async def start(self) -> None:
+        """Start serving. Errors: `SettingsError` when the address is taken or is not this machine's."""
+        await self._runner.setup()
+        tcp = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         try:
-            tcp = web.TCPSite(runner, self._host, self._port, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
-            try:
-                await tcp.start()
-            except OSError as error:
-                raise SettingsError(
-                    f"local_web.listen: {self._host}:{self._port} cannot be used ({error.strerror or error}); "
-                    "is a second agent running? Choose another port, or set local_web.enabled = false"
-                ) from error
-            LOG.info("the technician's page is at http://%s:%d/", self._host, self._port)
-            await asyncio.Event().wait()
-        finally:
-            await runner.cleanup()
+            await tcp.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise SettingsError(
+                f"local_web.listen: {self._host}:{self._port} cannot be used ({error.strerror or error}); "
+                "is a second agent running? Choose another port, or set local_web.enabled = false"
+            ) from error
+        LOG.info("the technician's page is at http://%s:%d/", *self.address)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._runner.addresses[0][:2]
+        return str(host), int(port)
+
+    async def close(self) -> None:
+        """Stop serving."""
+        await self._runner.cleanup()
 
 
 def build_app(site: LocalSite, host: str) -> web.Application:

@@ -1,0 +1,238 @@
+"""The agent put together: the only place that builds its parts, and what runs them until a signal comes."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from hashyard_agent import enforcement_parts, miner_parts
+from hashyard_agent.adapters.cloud_link import CloudHttp, HttpCloudLink
+from hashyard_agent.adapters.host import boot_id
+from hashyard_agent.adapters.identity import FileIdentityStore
+from hashyard_agent.adapters.outbox import STATE_NONCE, SqliteOutbox
+from hashyard_agent.adapters.site_trust import TrustFiles
+from hashyard_agent.cloud_time import CloudTimeKeeper
+from hashyard_agent.desired import DesiredFeed
+from hashyard_agent.discovery import Discovery, DiscoveryConfig
+from hashyard_agent.errors import SettingsError
+from hashyard_agent.health import HealthReporter, Vitals
+from hashyard_agent.identity import Credentials
+from hashyard_agent.link_state import LinkMonitor
+from hashyard_agent.local_site import EnforcementView, LocalSiteView
+from hashyard_agent.local_web.server import LocalWeb
+from hashyard_agent.logs import set_up_logging
+from hashyard_agent.miner_parts import MinerParts
+from hashyard_agent.polling import Poller, PollerConfig
+from hashyard_agent.settings import Settings
+from hashyard_agent.supervisor import Part, Supervisor
+from hashyard_agent.sync import Sync
+from hashyard_agent.version import agent_version
+from hashyard_shared.clock import Clock, SystemClock
+from hashyard_shared.protocol import SiteSettings
+from hashyard_shared.signing import Envelope, SignatureError, decode_base64, fingerprint
+
+LOG = logging.getLogger(__name__)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudSide:
+    """What talks to the cloud and what it needs."""
+
+    outbox: SqliteOutbox
+    monitor: LinkMonitor
+    cloud_time: CloudTimeKeeper
+    sync: Sync
+    feed: DesiredFeed
+    on_time: list[Callable[[Envelope], bool]]
+
+
+def run(settings: Settings) -> None:
+    """Run the agent until SIGTERM or SIGINT. Errors: `AgentError`s that keep it from starting."""
+    clock = SystemClock()
+    set_up_logging(clock)
+    credentials = FileIdentityStore(settings.store.path).load()
+    if not settings.site.subnets:
+        LOG.warning("site.subnets is empty: nothing is swept. Enter the site's networks in agent.toml")
+    asyncio.run(_run(settings, credentials, clock))
+
+
+async def _run(settings: Settings, credentials: Credentials, clock: Clock) -> None:
+    main = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    if main is not None:
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, main.cancel)
+    async with AsyncExitStack() as stack:
+        supervisor = await _build(settings, credentials, clock, stack)
+        identity = credentials.identity
+        LOG.info("agent %s of site %s runs, version %s", identity.name, identity.site_name, agent_version())
+        try:
+            await supervisor.run()
+        except asyncio.CancelledError:
+            LOG.info("stopping; what waits for the cloud is kept")
+
+
+async def _build(settings: Settings, credentials: Credentials, clock: Clock, stack: AsyncExitStack) -> Supervisor:
+    boot = boot_id()
+    cloud = await _cloud_side(settings, credentials, clock, boot, stack)
+    miners = miner_parts.build(
+        clock, credentials_file=settings.credentials.file, fleet_file=settings.store.fleet_file
+    )
+    stack.push_async_callback(miners.close)
+    discovery = miners.discovery(_discovery_config(settings), cloud.outbox)
+    poller = miners.poller(_poller_config(settings), cloud.outbox, boot)
+    intervals = Intervals(settings, cloud.feed)
+    enforcement = enforcement_parts.build(
+        settings,
+        credentials,
+        miners=miners,
+        poller=poller,
+        outbox=cloud.outbox,
+        epoch=lambda: cloud.outbox.epoch,
+        units_known=cloud.feed.units_known,
+        clock=clock,
+        boot_id=boot,
+        stack=stack,
+    )
+    cloud.on_time.append(enforcement.enforcer.cloud_time_seen)
+    cloud.feed.subscribe(enforcement.offer)
+    running: list[Supervisor] = []
+
+    def vitals() -> Vitals:
+        return _vitals(discovery, poller, miners, enforcement, running[0])
+
+    site = LocalSiteView(
+        identity=credentials.identity,
+        fleet=miners.fleet,
+        poller=poller,
+        driver=miners.driver,
+        feed=cloud.feed,
+        monitor=cloud.monitor,
+        backlog=cloud.outbox,
+        enforcement=enforcement,
+        clock=clock,
+        notes=lambda: vitals().notes,
+    )
+    health = HealthReporter(
+        outbox=cloud.outbox,
+        backlog=cloud.outbox,
+        state=cloud.outbox,
+        clock=clock,
+        version=agent_version(),
+        vitals=vitals,
+    )
+    parts = [
+        Part("discovery", lambda: discovery.run(intervals.discovery_s)),
+        Part("polling", lambda: poller.run(intervals.poll_s)),
+        Part("enforcement", enforcement.enforcer.run),
+        Part("sync", cloud.sync.run),
+        Part("desired state", cloud.feed.run),
+        Part("health", health.run),
+    ]
+    if settings.local_web.enabled:
+        page = LocalWeb(site, settings.local_web.host, settings.local_web.port)
+        await page.start()
+        stack.push_async_callback(page.close)
+    running.append(Supervisor(clock, parts))
+    return running[0]
+
+
+async def _cloud_side(
+    settings: Settings, credentials: Credentials, clock: Clock, boot: str, stack: AsyncExitStack
+) -> CloudSide:
+    store = settings.store
+    identity = credentials.identity
+    outbox = SqliteOutbox(
+        store.outbox_file, max_bytes=store.max_bytes, headroom_bytes=store.headroom_bytes, clock=clock
+    )
+    stack.callback(outbox.close)
+    trust = TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file)
+    on_time: list[Callable[[Envelope], bool]] = []
+    cloud_time = CloudTimeKeeper(
+        outbox, clock, boot_id=boot, agent_id=identity.agent_id, signing_keys=lambda: _signing_keys(trust)
+    )
+
+    def on_token(epoch: int, time: Envelope) -> None:
+        if epoch > outbox.epoch:
+            outbox.adopt_epoch(epoch)
+        try:
+            cloud_time.observe(time)
+        except (SignatureError, SettingsError) as error:
+            LOG.warning("the cloud's signed time is not used: %s", error)
+            return
+        for taker in on_time:
+            taker(time)
+
+    http = await stack.enter_async_context(
+        CloudHttp(identity.cloud_url, settings.cloud.ca_file, settings.cloud.timeout_s)
+    )
+    link = HttpCloudLink(http, credentials, clock, nonce=lambda: outbox.state(STATE_NONCE), on_token=on_token)
+    monitor = LinkMonitor(outbox, clock)
+    sync = Sync(outbox, link, monitor)
+    outbox.on_put = sync.wake
+    feed = DesiredFeed(link, outbox, monitor, cloud_time, site_id=identity.site_id)
+    return CloudSide(outbox, monitor, cloud_time, sync, feed, on_time)
+
+
+def _signing_keys(files: TrustFiles) -> list[bytes]:
+    """The keys pinned on site, asked for each time: a technician may have changed them."""
+    trust = files.trust()
+    keys = [decode_base64(key) for key in trust.signing_keys]
+    return [key for key in keys if not trust.is_revoked(fingerprint(key))]
+
+
+def _discovery_config(settings: Settings) -> DiscoveryConfig:
+    return DiscoveryConfig(
+        subnets=tuple(str(subnet) for subnet in settings.site.subnets),
+        exclude=tuple(str(subnet) for subnet in settings.site.exclude),
+    )
+
+
+def _poller_config(settings: Settings) -> PollerConfig:
+    polling = settings.polling
+    return PollerConfig(
+        deadline_s=polling.timeout_s,
+        max_in_flight=polling.max_concurrency,
+        details_interval_s=polling.slow_interval_s,
+    )
+
+
+def _vitals(
+    discovery: Discovery,
+    poller: Poller,
+    miners: MinerParts,
+    enforcement: EnforcementView,
+    supervisor: Supervisor,
+) -> Vitals:
+    report = poller.last_report
+    failing = [f"{name} is started again: {problem}" for name, problem in supervisor.failing.items()]
+    return Vitals(
+        miners_found=len(miners.fleet),
+        cycle_s=report.elapsed_s if report else 0.0,
+        emergency_stop=enforcement.stop_reason() is not None,
+        shadow_mode=enforcement.shadow_mode,
+        notes=[*failing, *discovery.notes],
+    )
+
+
+class Intervals:
+    """How often to poll and to sweep: what is set on site, else what the cloud sets, else the defaults."""
+
+    def __init__(self, settings: Settings, feed: DesiredFeed) -> None:
+        self._polling = settings.polling
+        self._feed = feed
+
+    def poll_s(self) -> float:
+        """Seconds from one cycle's start to the next."""
+        return self._polling.interval_s or self._cloud().poll_interval_s
+
+    def discovery_s(self) -> float:
+        """Seconds from one sweep to the next."""
+        return self._polling.discovery_interval_s or self._cloud().discovery_interval_s
+
+    def _cloud(self) -> SiteSettings:
+        document = self._feed.current
+        return document.settings if document else SiteSettings()

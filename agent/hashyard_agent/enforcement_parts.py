@@ -1,0 +1,115 @@
+"""The composition of enforcement; `app.py` builds it here, and the technician's commands find the same files."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from hashyard_agent.adapters.enforcement_store import SqliteEnforcementStore
+from hashyard_agent.adapters.site_trust import StopFile, TrustFiles
+from hashyard_agent.adapters.writers import pool_writers
+from hashyard_agent.adapters.writers.logins import ProfiledCredentials
+from hashyard_agent.enforcement.enforcer import Enforcer
+from hashyard_agent.enforcement.model import AgentFacts, EnforcementPolicy
+from hashyard_agent.identity import Credentials
+from hashyard_agent.local_web.state import Redirects
+from hashyard_agent.locator import FleetLocator
+from hashyard_agent.miner_parts import MinerParts
+from hashyard_agent.polling import Poller
+from hashyard_agent.ports import Outbox
+from hashyard_agent.settings import Settings
+from hashyard_shared.clock import Clock
+from hashyard_shared.events import UnitPhase
+from hashyard_shared.protocol import DesiredState
+
+_DAY_US: Final = 86_400 * 1_000_000
+_UNDER_WAY: Final = frozenset({UnitPhase.WAITING, UnitPhase.REDIRECTING, UnitPhase.RESTORING})
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcementParts:
+    """The enforcer and what the technician's page shows of it (`EnforcementView`)."""
+
+    enforcer: Enforcer
+    stop_file: StopFile
+    policy: EnforcementPolicy
+    clock: Clock
+    units_known: Callable[[], int]
+
+    def offer(self, document: DesiredState) -> None:
+        """Hand a new desired state on."""
+        self.enforcer.cloud_time_seen(document.time)
+        self.enforcer.offer(document.orders, document.units, document.settings)
+
+    def redirects(self) -> Redirects:
+        """Counts, lease and limits, from the enforcer's memory."""
+        rows = self.enforcer.units()
+        redirected = [row for row in rows if row.phase is UnitPhase.REDIRECTED]
+        leases = [row.expires_at_us for row in redirected if row.expires_at_us is not None]
+        since_us = self.clock.now_us() - _DAY_US
+        used = sum(1 for row in rows if row.redirected_at_us is not None and row.redirected_at_us >= since_us)
+        return Redirects(
+            redirected=len(redirected),
+            under_way=sum(1 for row in rows if row.phase in _UNDER_WAY),
+            failed=sum(1 for row in rows if row.phase is UnitPhase.FAILED),
+            units=self.units_known(),
+            lease_until_us=min(leases, default=None),
+            lapse_policy=self.policy.lapse_policy,
+            used_today=used,
+            daily_cap=self.policy.daily_cap_units,
+        )
+
+    def stop_reason(self) -> str | None:
+        """Why writes are frozen, or None."""
+        return self.stop_file.reason() if self.stop_file.is_set() else None
+
+    def emergency_stop(self, reason: str, actor: str) -> None:
+        """Freeze all writes."""
+        self.enforcer.emergency_stop(f"{reason} ({actor})")
+
+    @property
+    def shadow_mode(self) -> bool:
+        """Whether nothing is written."""
+        return self.enforcer.shadow_mode
+
+
+def build(
+    settings: Settings,
+    credentials: Credentials,
+    *,
+    miners: MinerParts,
+    poller: Poller,
+    outbox: Outbox,
+    epoch: Callable[[], int],
+    units_known: Callable[[], int],
+    clock: Clock,
+    boot_id: str,
+    stack: AsyncExitStack,
+) -> EnforcementParts:
+    """Wire enforcement. Errors: `StoreError`. What must be closed is put on `stack`."""
+    identity = credentials.identity
+    limits = settings.enforcement
+    store = SqliteEnforcementStore(settings.store.enforcement_file)
+    stack.callback(store.close)
+    stop_file = StopFile(settings.store.stop_file)
+    policy = EnforcementPolicy(**limits.model_dump(exclude={"trust_file", "recorded_pools_file"}))
+    enforcer = Enforcer(
+        agent=AgentFacts(
+            agent_id=identity.agent_id,
+            agent_key=credentials.fingerprint,
+            organisation_id=identity.organisation_id,
+            site_id=identity.site_id,
+            epoch=epoch,
+        ),
+        policy=policy,
+        writers=pool_writers(ProfiledCredentials(miners.credentials, miners.profiles)),
+        locator=FleetLocator(miners.fleet, poller),
+        locks=miners.locks,
+        trust=TrustFiles(limits.trust_file, settings.recorded_pools_file),
+        stop_switch=stop_file,
+        store=store,
+        outbox=outbox,
+        clock=clock,
+        boot_id=boot_id,
+    )
+    return EnforcementParts(enforcer, stop_file, policy, clock, units_known)

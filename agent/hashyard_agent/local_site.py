@@ -1,0 +1,133 @@
+"""What the technician's page knows: gathered from the parts of the agent, in memory and in the local store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from hashyard_agent.backlog import Backlog, OutboxStats
+from hashyard_agent.desired import DesiredFeed
+from hashyard_agent.errors import MinerConnectionError
+from hashyard_agent.fleet import Fleet, KnownMiner
+from hashyard_agent.identity import AgentIdentity
+from hashyard_agent.link_state import LinkMonitor
+from hashyard_agent.local_web.state import FailingMiner, PageState, Redirects
+from hashyard_agent.polling import Poller, Seen
+from hashyard_agent.ports import MinerDriver
+from hashyard_shared.clock import Clock
+from hashyard_shared.telemetry import MinerState
+
+LED_TIMEOUT_S: Final = 15.0
+_DAY_US: Final = 86_400 * 1_000_000
+_MIN_SPAN_US: Final = 60 * 1_000_000
+_ADVICE: Final = {
+    MinerState.UNREACHABLE: ("unplugged", "No answer: check cable, switch and PDU"),
+    MinerState.MISREAD: ("alert", "Answers, but cannot be read: check firmware and password"),
+    MinerState.UNIDENTIFIED: ("alert", "Answers, but is not a known miner"),
+    MinerState.DEGRADED: ("alert", "Answers only in part"),
+}
+_ORDER: Final = (MinerState.UNREACHABLE, MinerState.MISREAD, MinerState.DEGRADED, MinerState.UNIDENTIFIED)
+
+
+class EnforcementView(Protocol):
+    """What the page shows of enforcement, and the one thing it may ask of it."""
+
+    def redirects(self) -> Redirects:
+        """Counts, lease and limits."""
+        ...
+
+    def stop_reason(self) -> str | None:
+        """Why writes are frozen, or None when they are not."""
+        ...
+
+    def emergency_stop(self, reason: str, actor: str) -> None:
+        """Freeze all writes. Errors: `StoreError`."""
+        ...
+
+    @property
+    def shadow_mode(self) -> bool:
+        """Whether nothing is written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSiteView:
+    """`LocalSite` over the running agent."""
+
+    identity: AgentIdentity
+    fleet: Fleet
+    poller: Poller
+    driver: MinerDriver
+    feed: DesiredFeed
+    monitor: LinkMonitor
+    backlog: Backlog
+    enforcement: EnforcementView
+    clock: Clock
+    notes: Callable[[], Sequence[str]]
+
+    def state(self) -> PageState:
+        """The site now."""
+        labels = self._labels()
+        stats = self.backlog.stats()
+        reason = self.enforcement.stop_reason()
+        return PageState(
+            site_name=self.identity.site_name,
+            agent_name=self.identity.name,
+            timezone=self.identity.timezone,
+            now_us=self.clock.now_us(),
+            link=self.monitor.now,
+            outbox=stats,
+            bytes_per_day=_bytes_per_day(stats),
+            found=len(self.fleet),
+            adopted=sum(1 for miner in self.fleet.all() if miner.identity.mac in labels),
+            failing=self._failing(labels),
+            redirects=self.enforcement.redirects(),
+            stopped=reason is not None,
+            stop_reason=reason or "",
+            shadow_mode=self.enforcement.shadow_mode,
+            notes=self.notes(),
+        )
+
+    def emergency_stop(self, reason: str) -> None:
+        """Freeze all writes."""
+        self.enforcement.emergency_stop(reason, "local page")
+
+    async def led(self, miner_id: str, on: bool) -> str:
+        """Switch a miner's locating light."""
+        miner = self.fleet.get(miner_id)
+        if miner is None:
+            raise MinerConnectionError(miner_id, "is not known here any more")
+        await self.driver.set_led(miner.identity, on)
+        return f"The light of {miner.ip} is {'on' if on else 'off'}."
+
+    def _labels(self) -> dict[str, str]:
+        document = self.feed.current
+        return {unit.mac: unit.label for unit in document.units} if document else {}
+
+    def _failing(self, labels: dict[str, str]) -> list[FailingMiner]:
+        latest = self.poller.latest()
+        failing = [
+            (seen.reading.state, miner, miner_id, seen)
+            for miner_id, miner in self.fleet.by_id()
+            if (seen := latest.get(miner_id)) is not None and seen.reading.state is not MinerState.ONLINE
+        ]
+        failing.sort(key=lambda entry: _ORDER.index(entry[0]))
+        return [_failing_miner(miner, miner_id, seen, labels) for _, miner, miner_id, seen in failing]
+
+
+def _failing_miner(miner: KnownMiner, miner_id: str, seen: Seen, labels: dict[str, str]) -> FailingMiner:
+    icon, advice = _ADVICE[seen.reading.state]
+    model = " ".join(part for part in (miner.identity.make, miner.identity.model) if part)
+    return FailingMiner(
+        miner_id=miner_id,
+        label=labels.get(miner.identity.mac or "", "") or model or miner_id,
+        icon=icon,
+        advice=seen.reading.problem or advice,
+        address=miner.ip,
+    )
+
+
+def _bytes_per_day(stats: OutboxStats) -> float:
+    if stats.oldest_us is None or stats.newest_us is None:
+        return 0.0
+    span_us = stats.newest_us - stats.oldest_us
+    return stats.body_bytes * _DAY_US / span_us if span_us >= _MIN_SPAN_US else 0.0
