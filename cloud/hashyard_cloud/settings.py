@@ -42,6 +42,9 @@ class GateSettings(_Section):
     notice_bounce_wait_s: int = Field(default=DAY_S, ge=0, le=30 * DAY_S)
     lease_s: int = Field(default=3 * DAY_S, ge=30, le=30 * DAY_S)
     lease_renewal_s: int = Field(default=DAY_S, ge=10, le=30 * DAY_S)
+    refused_retry_s: int = Field(default=3_600, ge=1, le=30 * DAY_S)
+    recovery_interval_s: float = Field(default=300, ge=0.5, le=DAY_S)
+    booking_lag_s: int = Field(default=3_600, ge=0, le=30 * DAY_S)
 
 
 class IngestSettings(_Section):

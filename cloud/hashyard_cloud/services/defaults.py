@@ -11,6 +11,7 @@ from hashyard_cloud.domain.invoice import InvoiceState
 from hashyard_cloud.domain.ledger import EntryKind
 from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
 from hashyard_cloud.services import activity, invoices, notice_texts, notices
+from hashyard_cloud.services.booking import book
 from hashyard_cloud.services.case_money import case_invoices, case_money
 from hashyard_cloud.services.gate_facts import CaseSituation, situation
 from hashyard_cloud.services.orders import OrderDesk
@@ -112,7 +113,7 @@ class Defaults:
         return case
 
     async def act(self, tx: Transaction, case: CaseRow) -> CaseSituation:
-        """Judge the gate and do what follows: order, renew or give back. The answer is as judged, before acting."""
+        """Judge the gate and do what follows: order, renew or give back. Answers what was judged."""
         case = await self._overtaken(tx, case)
         found = await self.situation(tx, case)
         case = await self._note_gate(tx, found)
@@ -212,10 +213,12 @@ class Defaults:
         return count
 
     async def cure_paid(self, tx: Transaction, organisation_id: str, customer_id: str, actor: Actor) -> int:
-        """End every case of this customer on whose invoices nothing is open any more; how many."""
+        """End every case of this customer in which nothing is left to cure; how many."""
         ended = 0
         for case in await tx.defaults.cases(organisation_id, customer_id=customer_id, live_only=True):
-            if not (await case_money(tx, case)).open.positive:
+            if not (await case_money(tx, case)).to_cure.positive:
+                # What the redirect mined counts towards the amount that the customer was told to pay.
+                await book(tx, self._clock.now_us(), case)
                 await self.end(tx, case, CaseEvent.PAID, actor, "paid in full")
                 ended += 1
         return ended

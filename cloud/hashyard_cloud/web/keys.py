@@ -6,6 +6,7 @@ from aiohttp import web
 
 from hashyard_cloud.services.agents import Agents
 from hashyard_cloud.services.desired import Desired
+from hashyard_cloud.services.enforcement import Enforcement
 from hashyard_cloud.services.enrolment import Enrolment
 from hashyard_cloud.services.ingest import Ingest
 from hashyard_cloud.services.ports.database import Database
@@ -18,6 +19,7 @@ BASE_URL: Final = web.AppKey("BASE_URL", str)
 CLOCK: Final = web.AppKey("CLOCK", Clock)
 DATABASE: Final = web.AppKey("DATABASE", Database)
 DESIRED: Final = web.AppKey("DESIRED", Desired)
+ENFORCEMENT: Final = web.AppKey("ENFORCEMENT", Enforcement)
 ENROLMENT: Final = web.AppKey("ENROLMENT", Enrolment)
 ENROL_LIMIT: Final = web.AppKey("ENROL_LIMIT", RateLimit)
 IDENTITY_LIMIT: Final = web.AppKey("IDENTITY_LIMIT", RateLimit)
