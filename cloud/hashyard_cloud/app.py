@@ -9,26 +9,24 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from hashyard_cloud import app_enforcement
 from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.errors import DataDirError
+from hashyard_cloud.jobs.runner import Runner
 from hashyard_cloud.services.agent_events import AgentEvents, EventSinks
 from hashyard_cloud.services.agents import Agents
 from hashyard_cloud.services.desired import Desired, Waiters
 from hashyard_cloud.services.enrolment import Enrolment
-from hashyard_cloud.services.holding_pools import HoldingPoolBook
 from hashyard_cloud.services.ingest import Ingest
-from hashyard_cloud.services.orders import LeaseTerms, OrderDesk
 from hashyard_cloud.services.ports.events import EventSink
 from hashyard_cloud.services.projector import Projector
 from hashyard_cloud.services.rate_limits import RateLimit
-from hashyard_cloud.services.signing_keys import SigningKeys
 from hashyard_cloud.settings import Settings
 from hashyard_cloud.storage import migrations
 from hashyard_cloud.storage.database import SqlDatabase
 from hashyard_cloud.storage.telemetry.clickhouse import open_telemetry
 from hashyard_cloud.web import keys
 from hashyard_cloud.web.api import agent as agent_api
-from hashyard_cloud.web.install import install as install_pages
 from hashyard_shared.clock import Clock, SystemClock
 from hashyard_shared.protocol import MAX_REQUEST_BYTES
 
@@ -53,7 +51,9 @@ def build(settings: Settings, clock: Clock | None = None, *, pages: bool = True)
     app.cleanup_ctx.append(_run)
     app.router.add_routes(agent_api.routes())
     if pages:
-        install_pages(app)
+        from hashyard_cloud.web.install import install  # noqa: PLC0415 - temporary
+
+        install(app)
     return app
 
 
@@ -103,29 +103,30 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
 def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> list[Coroutine[Any, Any, None]]:
     """What agents talk to; answers what runs in the background."""
     settings, clock, database = app[SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
-    signer = SigningKeys(box, clock)
-    orders = OrderDesk(
-        clock, signer, LeaseTerms(lease_s=settings.gate.lease_s, renewal_s=settings.gate.lease_renewal_s)
-    )
-    sinks: list[EventSink] = [AgentEvents()]
+    built = app_enforcement.enforcement(settings, clock, box)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    sinks: list[EventSink] = [AgentEvents(), built.events]
     projector = Projector(
         database,
         app[keys.TELEMETRY],
         clock,
         EventSinks(sinks),
-        f"{socket.gethostname()}:{os.getpid()}",
+        owner,
         settings.ingest.projection_interval_s,
     )
     app[PROJECTOR] = projector
-    app[keys.AGENTS] = Agents(database, clock, signer)
-    app[keys.ENROLMENT] = Enrolment(database, clock, signer, HoldingPoolBook(box, clock))
+    app[keys.AGENTS] = Agents(database, clock, built.keys)
+    app[keys.ENROLMENT] = Enrolment(database, clock, built.keys, built.pools)
     app[keys.ENROL_LIMIT] = RateLimit(clock, ENROLMENTS_PER_MINUTE, ENROLMENTS_PER_MINUTE)
     app[keys.IDENTITY_LIMIT] = RateLimit(clock, IDENTITY_CALLS_PER_MINUTE, IDENTITY_CALLS_PER_MINUTE)
     per_minute = settings.ingest.max_requests_per_agent_per_minute
     batch_limit = RateLimit(clock, per_minute, max(1, per_minute * BURST_S // 60))
     app[keys.INGEST] = Ingest(database, clock, batch_limit, projector.notify)
-    app[keys.DESIRED] = Desired(database, clock, signer, orders, waiters)
-    return [projector.run(), app[keys.DESIRED].watch()]
+    app[keys.DESIRED] = Desired(database, clock, built.keys, built.desk, waiters)
+    app[keys.ENFORCEMENT] = built
+    jobs = app_enforcement.jobs(settings, database, clock, built)
+    runner = Runner(database, clock, owner, jobs, settings.job_interval_s)
+    return [projector.run(), app[keys.DESIRED].watch(), runner.run()]
 
 
 class _Tasks:

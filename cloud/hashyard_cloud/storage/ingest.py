@@ -82,7 +82,7 @@ class IngestStore:
         found: dict[int, bytes] = {}
         for piece in pieces(batch_nos):
             query = select(BATCH_BODIES.c.batch_no, BATCH_BODIES.c.body).where(BATCH_BODIES.c.batch_no.in_(piece))
-            found |= dict((await self._connection.execute(query)).tuples().all())
+            found |= {key: value for key, value in await self._connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy
         return found
 
     async def mark(self, batch_nos: Sequence[int], state: BatchState, problem: str | None = None) -> None:
@@ -158,9 +158,7 @@ class IngestStore:
     async def counts(self) -> IngestCounts:
         unfinished = [int(BatchState.PENDING), int(BatchState.IN_BLOCK)]
         counted: dict[int, int] = dict(
-            (await self._connection.execute(select(BATCHES.c.state, func.count()).group_by(BATCHES.c.state)))
-            .tuples()
-            .all()
+            (await self._connection.execute(select(BATCHES.c.state, func.count()).group_by(BATCHES.c.state))).all()
         )
         oldest = await self._connection.scalar(
             select(func.min(BATCHES.c.received_at_us)).where(BATCHES.c.state.in_(unfinished))

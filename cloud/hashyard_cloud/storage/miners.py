@@ -78,7 +78,7 @@ class MinersStore:
             query = select(MINERS.c.miner_id, MINERS.c.miner_no).where(
                 MINERS.c.organisation_id == organisation_id, MINERS.c.miner_id.in_(piece)
             )
-            found |= dict((await self._connection.execute(query)).tuples().all())
+            found |= {key: value for key, value in await self._connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy
         return found
 
     async def set_details(self, organisation_id: str, miner_id: str, at_us: int, details: str) -> None:

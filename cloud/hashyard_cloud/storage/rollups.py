@@ -31,7 +31,7 @@ class RollupsStore:
         changed = await self._connection.execute(
             select(table.organisation_id, table.day_us).where(stale).distinct()
         )
-        for organisation_id, day_us in changed.tuples().all():
+        for organisation_id, day_us in changed.all():
             await self._sum_day(organisation_id, day_us)
         await self._connection.execute(update(ROLLUP_CHANGES).where(stale).values(stale=0))
 
