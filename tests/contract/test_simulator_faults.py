@@ -37,7 +37,7 @@ WITH_4028 = [family for family in FAMILIES if family != "bitaxe"]
 @asynccontextmanager
 async def one(family: str, count: int = 1) -> AsyncIterator[tuple[Farm, Device]]:
     site = parse_site(f"name=f,subnet={SUBNET},{family}={count}")
-    async with Farm(FarmSpec(sites=(site,), restart_seconds=0.1, share_seconds=0.005)) as farm:
+    async with Farm(FarmSpec(sites=(site,), restart_seconds=0.1, reboot_seconds=0.4, share_seconds=0.005)) as farm:
         yield farm, farm.devices[0]
 
 
@@ -134,8 +134,10 @@ async def test_die_stops_answering_mining_and_drawing_power(lab: Lab) -> None:
     assert (state["dead"], state["hashrate_ths"], state["power_w"]) == (True, 0.0, 0)
     assert [pool.shares for pool in device.pools] == shares
     await farm.clear_faults(device.identity.ip)
+    await asyncio.sleep(device.restarting_for_s + PORTS_OPEN_AGAIN_S)
     assert await probe(device)
     assert truth.full(device)["hashrate_ths"] > 0
+    assert device.reading().uptime_s <= 1
 
 
 async def test_move_answers_at_another_address(lab: Lab) -> None:
@@ -147,6 +149,27 @@ async def test_move_answers_at_another_address(lab: Lab) -> None:
     with pytest.raises(ConnectionRefusedError):
         await raw(old, "version", port=80 if device.family == "bitaxe" else 4028)
     assert farm.device("127.10.3.77") is device
+
+
+async def test_two_devices_can_exchange_their_addresses() -> None:
+    async with one("luxos", 2) as (farm, first):
+        second = farm.devices[1]
+        addresses = (first.identity.ip, second.identity.ip)
+        await farm.inject(first.identity.ip, FaultKind.MOVE, {"to": second.identity.ip, "swap": True})
+        assert (second.identity.ip, first.identity.ip) == addresses
+        (row,) = (await ask(first, "config"))["CONFIG"]
+        assert (row["MACAddr"], row["IPAddr"]) == (first.identity.mac, addresses[1])
+        assert farm.device(addresses[0]) is second
+
+
+async def test_a_death_with_an_end_finds_no_shares_meanwhile() -> None:
+    async with one("cgminer") as (farm, device):
+        await farm.inject(device.identity.ip, FaultKind.DIE, {"ttl_s": 0.3})
+        shares = device.pools[0].shares
+        await asyncio.sleep(0.35)
+        device.settle()
+        lived_s = device.clock.monotonic_s() - device.faults.dead_until_s
+        assert 0 < device.pools[0].shares - shares <= lived_s / device.timing.share_s
 
 
 async def test_swap_board_changes_mac_and_serial_but_not_the_hashboards(lab: Lab) -> None:
@@ -336,6 +359,8 @@ async def test_the_control_api_shows_and_bends_the_truth() -> None:
         async with api.get("/site/power") as response:
             power = await response.json()
         assert power["restarting"] == 1
+        async with api.get("/site/restarts", params={"site": "f"}) as response:
+            assert [entry["ip"] for entry in await response.json()] == [ip]
         assert power["power_w"] == pytest.approx(farm.power_w(), rel=0.02)
         async with api.post("/pools", json={"url": "pool-a.example:3333", "alive": False}) as response:
             assert (await response.json())["dead"] == ["pool-a.example:3333"]

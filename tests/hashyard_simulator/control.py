@@ -12,6 +12,7 @@
 | `DELETE /miners/faults` | clears the faults of all |
 | `GET /pools`, `POST /pools` | `{"url": ..., "alive": bool}`: kill a pool or bring it back |
 | `GET /site/power?site=` | `{"power_w", "restarting", "miners", "dead"}` now |
+| `GET /site/restarts?site=` | `[{"at_s", "ip"}]` of the last restarts in order, wall seconds |
 """
 
 from collections.abc import Awaitable, Callable
@@ -190,6 +191,11 @@ async def _power(request: web.Request) -> web.Response:
     )
 
 
+async def _restarts(request: web.Request) -> web.Response:
+    log = request.app[FARM].restarts(request.query.get("site"))
+    return web.json_response([{"at_s": at_s, "ip": ip} for at_s, ip in log])
+
+
 def _device(request: web.Request) -> Device:
     return request.app[FARM].device(request.match_info["ip"])
 
@@ -210,6 +216,7 @@ def control_app(farm: Farm) -> web.Application:
             web.get("/pools", _list_pools),
             web.post("/pools", _set_pool),
             web.get("/site/power", _power),
+            web.get("/site/restarts", _restarts),
         ]
     )
     return app

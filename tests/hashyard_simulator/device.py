@@ -18,6 +18,7 @@ from hashyard_simulator.faults import DeviceDiedError, Fault, FaultKind, FaultSe
 from hashyard_simulator.pools import PoolWorld
 
 MAX_WRITE_LOG = 500
+MAX_RESTART_LOG = 500
 MAX_POOLS = 32
 IDLE_POWER_W = 45
 REJECTED_RATIO = 0.004
@@ -147,6 +148,7 @@ class Device:
     counters: Counters = field(default_factory=Counters)
     tuning: Tuning = field(default_factory=Tuning)
     write_log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_WRITE_LOG))
+    restart_log: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_RESTART_LOG))
     on_network_change: Callable[[], None] | None = None
     staged_pools: list[Pool] | None = None
 
@@ -205,9 +207,10 @@ class Device:
         """Books the shares found since the last look."""
         now_s = self.clock.monotonic_s()
         mining = self._mining
-        since_s = max(mining.settled_at_s, mining.restarting_until_s)
+        dead = self.dead
+        since_s = max(mining.settled_at_s, mining.restarting_until_s, self.faults.dead_until_s)
         mining.settled_at_s = now_s
-        if now_s <= since_s or mining.asleep or self.dead:
+        if now_s <= since_s or mining.asleep or dead:
             return
         pool = self._preferred_pool()
         if pool is not None:
@@ -232,7 +235,16 @@ class Device:
         mining.started_at_s = mining.restarting_until_s
         mining.rebooting = reboot
         mining.restarts += 1
+        self.restart_log.append(self.clock.wall_s())
         self._network_changed()
+
+    def revive(self) -> None:
+        """All faults are gone; a dead device has its power back and starts anew."""
+        self.settle()
+        was_dead = self.dead
+        self.faults.clear()
+        if was_dead:
+            self.restart(reboot=True)
 
     def sleep(self, *, asleep: bool) -> None:
         """Curtails or resumes mining."""

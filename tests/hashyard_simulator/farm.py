@@ -76,6 +76,11 @@ class Farm:
         """Raises `UnknownMinerError`."""
         return self._station(ip).device
 
+    def restarts(self, site: str | None = None) -> list[tuple[float, str]]:
+        """`(wall seconds, ip)` of the last restarts, in order, of one site or of all."""
+        chosen = [d for d in self.devices if site is None or d.site == site]
+        return sorted((at_s, d.identity.ip) for d in chosen for at_s in d.restart_log)
+
     def power_w(self, site: str | None = None) -> int:
         """Watts drawn now, of one site or of all."""
         chosen = [d for d in self.devices if site is None or d.site == site]
@@ -113,23 +118,30 @@ class Farm:
         elif kind is FaultKind.RESTART:
             device.restart(reboot=params.get("mode") == "reboot")
         else:
-            await self._move(station, str(params.get("to", "")))
+            await self._move(station, str(params.get("to", "")), swap=bool(params.get("swap")))
 
-    async def _move(self, station: Station, to: str) -> None:
+    async def _move(self, station: Station, to: str, *, swap: bool) -> None:
         address = str(ipaddress.IPv4Address(to))
         if not address.startswith("127."):
             raise ValueError(f"{address} is not a loopback address")
-        if address in self._stations:
-            raise ValueError(f"{address} is taken by another miner")
-        del self._stations[station.ip]
+        other = self._stations.get(address)
+        if other is not None and not swap:
+            raise ValueError(f"{address} is taken by another miner; say swap to exchange the two")
+        old = station.ip
+        del self._stations[old]
         self._stations[address] = station
-        await station.move(address)
+        if other is not None:
+            self._stations[old] = other
+            await other.leave()
+        await station.leave()
+        if other is not None:
+            await other.settle_at(old)
+        await station.settle_at(address)
 
     async def clear_faults(self, ip: str) -> None:
         """Everything armed is gone; a dead device lives again. Raises `UnknownMinerError`."""
         station = self._station(ip)
-        station.device.settle()
-        station.device.faults.clear()
+        station.device.revive()
         await station.reconcile()
 
     # -- building --------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ Kinds, with their parameters (`count` and `ttl_s` bound each of them, `scope` is
 | `zeros` | reads show zeros for hashrate, temperatures, fans and power |
 | `lose_pools` | the pools vanish for good (at once) |
 | `swap_board` | the control board is another one: new MAC and serial (at once) |
-| `move` | the device answers at another address: `to` (at once) |
+| `move` | the device answers at another address: `to`; with `swap` true whoever is there comes here (at once) |
 | `restart` | it restarts (`mode`: `mining`, the default, or `reboot`) (at once) |
 """
 
@@ -104,6 +104,8 @@ class FaultSet:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self.dead_until_s = 0.0
+        """When the last death that ended by itself was over (monotonic)."""
 
     def add(self, fault: Fault) -> None:
         if len(self._faults) >= MAX_FAULTS_PER_DEVICE:
@@ -147,6 +149,8 @@ class FaultSet:
         for fault in [f for f in self._faults if f.expires_at_s is not None and f.expires_at_s <= now_s]:
             fault.cleared.set()
             self._faults.remove(fault)
+            if fault.kind is FaultKind.DIE and fault.expires_at_s is not None:
+                self.dead_until_s = fault.expires_at_s
 
 
 async def pass_gate(faults: FaultSet, now_s: float, *, write: bool) -> None:

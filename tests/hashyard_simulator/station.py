@@ -20,6 +20,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 LISTEN_BACKLOG = 64
 STREAM_LIMIT_BYTES = 65_536
+ANSWER_LEAVES_S = 0.02
 BLACKHOLE_FILLERS = 2
 """Connections that fill an accept queue of length 0; the kernel then drops every further SYN."""
 
@@ -77,6 +78,9 @@ class Station:
         self._tasks: set[asyncio.Task[None]] = set()
         self._reconciler: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._lock = asyncio.Lock()
+        self._stale = False
+        self._away = False
         self._closed = False
         device.on_network_change = self.schedule
 
@@ -94,32 +98,51 @@ class Station:
             self._timer.cancel()
         if self._reconciler is not None:
             await self._reconciler
+        if self._timer is not None:
+            self._timer.cancel()
         for port in list(self._open):
             self._shut(port)
         await self._abort_connections()
 
-    async def move(self, ip: str) -> None:
-        """The device answers at another address from now on. Raises `OSError` when that is taken."""
-        for port in list(self._open):
-            self._shut(port)
+    async def leave(self) -> None:
+        """The device is at no address until `settle_at`."""
+        async with self._lock:
+            self._away = True
+            for port in list(self._open):
+                self._shut(port)
         await self._abort_connections()
+
+    async def settle_at(self, ip: str) -> None:
+        """The device answers at this address from now on. Raises `OSError` when that is taken."""
         self.device.identity.ip = ip
+        self._away = False
         await self.reconcile()
 
     def schedule(self) -> None:
         """Asks for `reconcile` soon; safe to call from a request in progress."""
         if self._closed:
             return
+        self._stale = True
         if self._reconciler is None or self._reconciler.done():
             self._reconciler = asyncio.get_running_loop().create_task(self._reconcile_soon())
 
     async def _reconcile_soon(self) -> None:
-        # The answer to the write that caused a restart still has to leave.
-        await asyncio.sleep(0.02)
-        await self.reconcile()
+        while self._stale:
+            self._stale = False
+            # The answer to the write that caused a restart still has to leave.
+            await asyncio.sleep(ANSWER_LEAVES_S)
+            await self.reconcile()
 
     async def reconcile(self) -> None:
         """Makes the listeners what the device's state asks for, and looks again when a restart ends."""
+        async with self._lock:
+            if not self._away:
+                await self._adjust_listeners()
+        if len(self._open) == 0 or self.device.dead:
+            await self._abort_connections()
+        self._arm_timer()
+
+    async def _adjust_listeners(self) -> None:
         now_s = self.device.clock.monotonic_s()
         for endpoint in self.endpoints:
             wanted = self._wanted(endpoint, now_s)
@@ -132,9 +155,6 @@ class Station:
                 self._open[endpoint.port] = await self._listen(endpoint)
             elif wanted == "blackhole":
                 self._open[endpoint.port] = _Blackhole(self.ip, endpoint.port)
-        if len(self._open) == 0 or self.device.dead:
-            await self._abort_connections()
-        self._arm_timer()
 
     def _arm_timer(self) -> None:
         if self._timer is not None:
