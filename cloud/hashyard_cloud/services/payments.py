@@ -16,6 +16,7 @@ from hashyard_cloud.errors import (
     NotFoundError,
 )
 from hashyard_cloud.services import activity, invoices, notice_texts, notices
+from hashyard_cloud.services.case_money import case_money
 from hashyard_cloud.services.defaults import Defaults
 from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.customers import CustomerRow
@@ -70,9 +71,8 @@ class Payments:
             raise NotFoundError
         key = idempotency_key.strip()
         if not 1 <= len(key) <= MAX_KEY_CHARS:
-            raise MalformedError(
-                f"An idempotency key has 1 to {MAX_KEY_CHARS} characters.", field="idempotency_key"
-            )
+            message = f"An idempotency key has 1 to {MAX_KEY_CHARS} characters."
+            raise MalformedError(message, field="idempotency_key")
         if not amount.positive:
             raise MalformedError("A payment is more than zero.", field="amount")
         body = _body_hash(customer_id, amount, method, note, invoice_ids)
@@ -102,6 +102,19 @@ class Payments:
         ended = await self._defaults.cure_paid(tx, organisation_id, customer_id, actor)
         await self._receipt(tx, now_us, customer, amount)
         return Recorded(payment, allocation, ended)
+
+    async def owed(self, tx: Transaction, customer: CustomerRow, currency: str) -> Money:
+        """What would settle everything: open invoices, less what redirects mined and is not booked yet."""
+        rows = await tx.invoices.all(customer.organisation_id, customer_id=customer.customer_id)
+        ids = [row.invoice_id for row in rows if row.state.owed and row.currency == currency]
+        opened = await tx.ledger.open_by_invoice(customer.organisation_id, ids)
+        owed = total([Money(value, currency) for value in opened.values()], currency)
+        cases = await tx.defaults.cases(customer.organisation_id, customer_id=customer.customer_id, live_only=True)
+        for case in cases:
+            if case.currency == currency:
+                money = await case_money(tx, case)
+                owed -= money.open - money.to_cure
+        return owed
 
     async def _repeated(self, tx: Transaction, known: PaymentRow, body: str) -> Recorded:
         if known.body_hash != body:
