@@ -31,9 +31,7 @@ T = TypeVar("T")
 CLI: Final = Actor("cli", "command line")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file; else $HASHYARD_CONFIG.")]
-HostOption = Annotated[
-    str, typer.Option("--host", help="The host's name, slug or id; needed if there are several.")
-]
+HostOption = Annotated[str, typer.Option("--host", help="The host's name, slug or id, if there are several.")]
 CustomerOption = Annotated[str, typer.Option("--customer", help="The customer's name, e-mail or id.")]
 
 invoice_cli = typer.Typer(no_args_is_help=True, help="Invoices.")
@@ -151,9 +149,8 @@ def list_invoices(host: HostOption = "", config: ConfigOption = None) -> None:
             lines = []
             for row in await tx.invoices.all(organisation_id):
                 still_open = Money(opened.get(row.invoice_id, 0), row.currency).text()
-                lines.append(
-                    f"{row.number}  {row.state.label:<11}  {still_open:>16} open  {names[row.customer_id]}"
-                )
+                state, name = row.state.label, names[row.customer_id]
+                lines.append(f"{row.number}  {state:<11}  {still_open:>16} open  {name}")
             return lines
 
     for line in run(config, work):
@@ -204,7 +201,7 @@ def add_pool(
     reference: Annotated[str, typer.Argument(help="A short name: letters, digits, hyphens.")],
     url: Annotated[str, typer.Option(help="stratum+tcp://host:port")],
     worker: Annotated[str, typer.Option(help="Worker or wallet; {unit} stands for the unit's label.")],
-    password: Annotated[str, typer.Option(help="The pool's password.")] = "x",
+    password: Annotated[str, typer.Option(help="The pool's password.")] = "x",  # noqa: S107 - what pools ignore
     host: HostOption = "",
     config: ConfigOption = None,
 ) -> None:

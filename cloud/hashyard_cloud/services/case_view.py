@@ -49,7 +49,7 @@ class CaseView:
 
 @dataclass(frozen=True, slots=True)
 class StatusBar:
-    """A customer's status bar. `case` is the newest live case, or one whose machines are still being given back."""
+    """A customer's status bar. `case` is the live one, or one whose machines are still being given back."""
 
     status: CustomerStatus
     case: CaseRow | None

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from hashyard_cloud.domain.money import Money
-from hashyard_cloud.errors import MalformedError, TooLargeError
+from hashyard_cloud.errors import CloudError, MalformedError, TooLargeError
 from hashyard_cloud.services import activity
 from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.database import Transaction
@@ -55,7 +55,7 @@ async def import_csv(
         try:
             price = Money.parse(line["price"] or "", currency)
             row = _row(now_us, organisation_id, price, (line["day"] or "").strip(), source)
-        except MalformedError as error:
+        except CloudError as error:
             raise MalformedError(f"Line {number}: {error}", field="file") from error
         await tx.hashprices.put(row)
     text = f"Hashprices imported: {len(lines)} days in {currency} from {source}"
