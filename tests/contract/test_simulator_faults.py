@@ -327,6 +327,11 @@ async def test_shares_advance_on_the_active_pool_alone_and_follow_it() -> None:
 
         farm.world.set_alive(first.url, alive=True)
         assert device.active_pool() is first
+        mined = {entry["url"]: entry for entry in truth.full(device)["mined"]}
+        assert mined.keys() == {first.url, second.url}
+        assert mined[second.url]["work_ths_s"] == pytest.approx(
+            mined[second.url]["seconds"] * device.model.hashrate_ths
+        )
 
 
 # -- the control API -------------------------------------------------------------------------------------

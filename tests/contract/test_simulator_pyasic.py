@@ -276,3 +276,22 @@ async def test_the_library_own_writer_is_caught_resetting_settings(pyasic: Modul
         await miner.send_config(await miner.get_config())
         assert device.settings != before
         assert device.settings["bitmain-freq-level"] == "100"
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [({"api_write": False}, "can't access write cmd"), ({"password": "other"}, "enc json load err")],
+    ids=["writes locked", "password changed"],
+)
+async def test_whatsminer_refuses_writes(patch: dict[str, Any], message: str, pyasic: ModuleType) -> None:
+    case = next(case for case in CASES if case.family == "whatsminer-v2")
+    site = parse_site(f"name=lab,subnet={SUBNET},{case.family}=1")
+    async with Farm(FarmSpec(sites=(site,))) as farm:
+        device = farm.devices[0]
+        device.password = patch.get("password", device.password)
+        device.settings.update({name: value for name, value in patch.items() if name in device.settings})
+        miner = await identify(pyasic, device, case)
+        with pytest.raises(pyasic.APIError, match=message):
+            await write_whatsminer_v2(miner)
+        assert len(device.pools) == 3
+        assert device.counters.denied == 1

@@ -98,6 +98,14 @@ class Reading:
 
 
 @dataclass(slots=True)
+class Mined:
+    """How long and how much was mined for one pool and worker: seconds, and TH/s times seconds."""
+
+    seconds: float = 0.0
+    work_ths_s: float = 0.0
+
+
+@dataclass(slots=True)
 class Counters:
     connections: int = 0
     requests: int = 0
@@ -148,6 +156,7 @@ class Device:
     counters: Counters = field(default_factory=Counters)
     tuning: Tuning = field(default_factory=Tuning)
     write_log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_WRITE_LOG))
+    mined: dict[tuple[str, str], Mined] = field(default_factory=dict)
     restart_log: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_RESTART_LOG))
     on_network_change: Callable[[], None] | None = None
     staged_pools: list[Pool] | None = None
@@ -216,6 +225,9 @@ class Device:
         if pool is not None:
             rate = self.tuning.hashrate_factor * self.tuning.share_factor / self.timing.share_s
             pool.shares += (now_s - since_s) * rate
+            mined = self.mined.setdefault((pool.url, pool.user), Mined())
+            mined.seconds += now_s - since_s
+            mined.work_ths_s += (now_s - since_s) * self._nominal_ths()
 
     # -- what happens to it ----------------------------------------------------------------------
 

@@ -16,7 +16,10 @@ def short(device: Device) -> dict[str, Any]:
 
 
 def full(device: Device) -> dict[str, Any]:
-    """Everything, as JSON. Temperatures in degrees Celsius, rates in TH/s; nothing here is bent by faults."""
+    """Everything, as JSON. Temperatures in degrees Celsius, rates in TH/s; nothing here is bent by faults.
+
+    `mined` adds up since the start and outlives restarts and writes: every pool and worker it ever mined for.
+    """
     device.settle()
     reading = device.reading(reported=False)
     return {
@@ -32,6 +35,10 @@ def full(device: Device) -> dict[str, Any]:
         "pools": pools(device, device.pools),
         "staged_pools": None if device.staged_pools is None else pools(device, device.staged_pools),
         "active_pool": _active_url(device),
+        "mined": [
+            {"url": url, "user": user, "seconds": mined.seconds, "work_ths_s": mined.work_ths_s}
+            for (url, user), mined in device.mined.items()
+        ],
         "hashrate_ths": reading.hashrate_ths,
         "boards": [
             {
