@@ -23,6 +23,7 @@ from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.contracts import ContractRow
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.database import Database, Transaction
+from hashyard_cloud.services.ports.invoices import InvoiceRow
 from hashyard_cloud.services.ports.organisations import OrganisationRow
 from hashyard_shared.clock import Clock, SystemClock, iso
 from hashyard_shared.ids import new_id
@@ -31,7 +32,7 @@ T = TypeVar("T")
 CLI: Final = Actor("cli", "command line")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file; else $HASHYARD_CONFIG.")]
-HostOption = Annotated[str, typer.Option("--host", help="The host's name, slug or id, if there are several.")]
+HostOption = Annotated[str, typer.Option("--host-name", help="The host's name, slug or id, if there are several.")]
 CustomerOption = Annotated[str, typer.Option("--customer", help="The customer's name, e-mail or id.")]
 
 invoice_cli = typer.Typer(no_args_is_help=True, help="Invoices.")
@@ -78,7 +79,7 @@ async def host_of(tx: Transaction, name: str) -> OrganisationRow:
         rows = [row for row in rows if name in {row.organisation_id, row.name, row.slug}]
     if len(rows) != 1:
         known = ", ".join(row.name for row in await tx.organisations.all()) or "none yet"
-        raise MalformedError(f"Say which host with --host; there are: {known}.", field="host")
+        raise MalformedError(f"Say which host with --host-name; there are: {known}.", field="host")
     return rows[0]
 
 
@@ -159,9 +160,10 @@ def list_invoices(host: HostOption = "", config: ConfigOption = None) -> None:
 
 @payment_cli.command("record")
 def record_payment(
-    customer: CustomerOption,
-    amount: Annotated[str, typer.Option(help="As 1250.00, or `all` for everything that is to cure or open.")],
-    currency: Annotated[str, typer.Option(help="Else the customer's.")] = "",
+    amount: Annotated[str, typer.Option(help="As 1250.00, or `all` for everything that is left to pay.")],
+    customer: Annotated[str, typer.Option(help="The customer's name, e-mail or id; else --invoice.")] = "",
+    invoice: Annotated[str, typer.Option(help="Pay this invoice; else the oldest first.")] = "",
+    currency: Annotated[str, typer.Option(help="Else the invoice's or the customer's.")] = "",
     key: Annotated[str, typer.Option(help="Idempotency key: the same key is recorded once.")] = "",
     method: Annotated[str, typer.Option(help="How it was paid.")] = "transfer",
     host: HostOption = "",
@@ -171,22 +173,21 @@ def record_payment(
 
     async def work(office: Office) -> str:
         async with office.database.transaction() as tx:
-            organisation = await host_of(tx, host)
-            owner = await customer_of(tx, organisation.organisation_id, customer)
-            in_currency = currency or owner.currency
-            paid = (
-                await office.built.payments.owed(tx, owner, in_currency)
-                if amount.strip().lower() == "all"
-                else Money.parse(amount, in_currency)
-            )
-            done = await office.built.payments.record(
+            organisation_id = (await host_of(tx, host)).organisation_id
+            owner, named = await _payer(tx, organisation_id, customer, invoice)
+            in_currency = currency or (named.currency if named else owner.currency)
+            payments = office.built.payments
+            everything = amount.strip().lower() == "all"
+            paid = await payments.owed(tx, owner, in_currency) if everything else Money.parse(amount, in_currency)
+            done = await payments.record(
                 tx,
-                owner.organisation_id,
+                organisation_id,
                 CLI,
                 owner.customer_id,
                 paid,
                 key or new_id(office.clock.now_us()),
                 method=method,
+                invoice_ids=[named.invoice_id] if named else None,
             )
             rest = f", {done.allocation.left.text()} credit" if done.allocation.left.positive else ""
             ended = f", {done.cases_ended} default cases cured" if done.cases_ended else ""
@@ -196,9 +197,20 @@ def record_payment(
     typer.echo(run(config, work))
 
 
+async def _payer(
+    tx: Transaction, organisation_id: str, customer: str, invoice: str
+) -> tuple[CustomerRow, InvoiceRow | None]:
+    if not invoice:
+        return await customer_of(tx, organisation_id, customer), None
+    row = await tx.invoices.by_number(organisation_id, invoice) or await tx.invoices.get(organisation_id, invoice)
+    if row is None:
+        raise NotFoundError(f"There is no invoice {invoice!r}.")
+    return await customer_of(tx, organisation_id, customer or row.customer_id), row
+
+
 @pool_cli.command("add")
 def add_pool(
-    reference: Annotated[str, typer.Argument(help="A short name: letters, digits, hyphens.")],
+    reference: Annotated[str, typer.Option(help="A short name: letters, digits, hyphens.")],
     url: Annotated[str, typer.Option(help="stratum+tcp://host:port")],
     worker: Annotated[str, typer.Option(help="Worker or wallet; {unit} stands for the unit's label.")],
     password: Annotated[str, typer.Option(help="The pool's password.")] = "x",  # noqa: S107 - what pools ignore
