@@ -154,11 +154,14 @@ class _ProgressBar:
 
 
 def _show_scan(result: "ScanResult", subnets: tuple[str, ...]) -> None:
+    from rich import box  # noqa: PLC0415 - see above
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
 
     console = Console()
-    table = Table("Address", "MAC", "Model", "Firmware", "Version", "Expected", "Pools")
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in ("Address", "MAC", "Model", "Firmware", "Expected", "Pools"):
+        table.add_column(title, no_wrap=title in {"Address", "MAC", "Firmware"})
     for miner in sorted(result.miners, key=_by_address):
         identity = miner.identity
         expected = miner.expected_hashrate_ths
@@ -167,9 +170,8 @@ def _show_scan(result: "ScanResult", subnets: tuple[str, ...]) -> None:
             identity.mac or identity.serial or "not told",
             identity.model or "unknown",
             identity.family or "not recognised",
-            identity.firmware,
             "" if expected is None else f"{expected:g} TH/s",
-            "read and write" if miner.writable else "read only",
+            "write" if miner.writable else "read",
         )
     if result.miners:
         console.print(table)

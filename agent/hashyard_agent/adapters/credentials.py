@@ -140,7 +140,8 @@ def _entry(path: Path, number: int, row: object) -> _Entry:
     try:
         return _Entry.model_validate(row)
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
+        # A misspelt field shows as one missing and one too many; the one too many is what was written.
+        first = max(error.errors(include_input=False), key=lambda each: each["type"] == "extra_forbidden")
         where = ".".join(str(part) for part in first["loc"]) or "entry"
         raise SettingsError(f"miner credentials {path}: entry {number}, {where}: {first['msg']}") from None
 

@@ -6,6 +6,8 @@ undone. None of its types leaves this module, and none of its return values is b
 
 import asyncio
 import logging
+import sys
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,6 +29,9 @@ MAX_ERROR_CHARS: Final = 200
 CALL_TIMEOUT_S: Final = 15.0
 IDENTIFY_TIMEOUT_S: Final = 10.0
 IDENTIFY_ATTEMPTS: Final = 2
+FACTORY_TIMEOUT_S: Final = 8
+"""pyasic drops a host whose port 80 is silent for 3 s without asking the other ports."""
+_IMPORT_LOCK: Final = threading.Lock()
 
 
 class PyasicDriver:
@@ -101,11 +106,19 @@ class PyasicDriver:
             told = None if miner is None else self._profiles.for_driver_class(_class_names(miner))
             if told is not None and (not shown or told is shown[0]):
                 break
+        if shown and told is None and miner is not None and not await self._answers_as(ip, shown[0]):
+            return miner, None  # a firmware that we do not know, and that shows the marks of one that we do
         if shown:
             return (miner if told is shown[0] else None), shown[0]
         if told is not None and self._fingerprinter.contradicts(told, evidence):
             return miner, None
         return miner, told
+
+    async def _answers_as(self, ip: str, profile: Profile) -> bool:
+        try:
+            return (await self._reader.who(ip, profile, self._call_timeout_s)).mac is not None
+        except MinerError:
+            return False
 
     async def _with_identity(self, ip: str, profile: Profile, miner: Any) -> Identity:
         """The device's own words for MAC, serial, model and firmware; pyasic's word where it has none."""
@@ -184,18 +197,33 @@ async def load_pyasic() -> Any:
 
 
 def _import_pyasic() -> Any:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    asyncssh_level = logging.getLogger("asyncssh").level
-    filters = list(warnings.filters)
-    import pyasic  # type: ignore[import-untyped]  # noqa: PLC0415 - lazily: most commands never need it
+    with _IMPORT_LOCK:
+        if "pyasic" in sys.modules:
+            return sys.modules["pyasic"]
+        root, asyncssh = logging.getLogger(), logging.getLogger("asyncssh")
+        levels, handlers = (root.level, asyncssh.level), list(root.handlers)
+        with warnings.catch_warnings():
+            # It declares its settings in a way that pydantic has deprecated.
+            warnings.simplefilter("ignore")
+            import pyasic  # type: ignore[import-untyped]  # noqa: PLC0415 - lazily: most commands never need it
+            from pyasic.miners import factory  # type: ignore[import-untyped]  # noqa: PLC0415 - as above
+        factory.concurrent_get_first_result = _first_in_order
+        pyasic.settings.update("factory_get_timeout", FACTORY_TIMEOUT_S)
+        for handler in [each for each in root.handlers if each not in handlers]:
+            root.removeHandler(handler)
+        root.setLevel(levels[0])
+        asyncssh.setLevel(levels[1])
+        return pyasic
 
-    for handler in [h for h in root.handlers if h not in handlers]:
-        root.removeHandler(handler)
-    root.setLevel(level)
-    logging.getLogger("asyncssh").setLevel(asyncssh_level)
-    warnings.filters[:] = filters  # type: ignore[index]  # a list at run time, a Sequence in typeshed
-    return pyasic
+
+async def _first_in_order(tasks: list[asyncio.Task[Any]], fits: Callable[[Any], bool]) -> Any:
+    """The first of the results, in the order of asking, that fits; else the last.
+
+    pyasic's own takes whichever comes first and cancels the others: under latency a VNish is then taken for a
+    stock Antminer, and a TLS handshake that is cancelled leaks its socket.
+    """
+    results = [await task for task in tasks]
+    return next((result for result in results if fits(result)), results[-1])
 
 
 class _quiet:  # noqa: N801 - reads as a function at its places of use
