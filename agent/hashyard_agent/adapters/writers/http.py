@@ -38,7 +38,8 @@ async def request(
         async with (
             aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
-                connector=aiohttp.TCPConnector(force_close=True, limit=1),
+                # Two: the digest middleware asks again while it still holds the connection of the 401.
+                connector=aiohttp.TCPConnector(force_close=True, limit=2),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 middlewares=middlewares,
             ) as session,
