@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Final
 
 from hashyard_agent import enforcement_parts, miner_parts
 from hashyard_agent.adapters.cloud_link import CloudHttp, HttpCloudLink
@@ -16,7 +17,7 @@ from hashyard_agent.adapters.site_trust import TrustFiles
 from hashyard_agent.cloud_time import CloudTimeKeeper
 from hashyard_agent.desired import DesiredFeed
 from hashyard_agent.discovery import Discovery, DiscoveryConfig
-from hashyard_agent.errors import SettingsError
+from hashyard_agent.errors import CloudError, SettingsError
 from hashyard_agent.health import HealthReporter, Vitals
 from hashyard_agent.identity import Credentials
 from hashyard_agent.link_state import LinkMonitor
@@ -34,7 +35,8 @@ from hashyard_shared.protocol import SiteSettings
 from hashyard_shared.signing import Envelope, SignatureError, decode_base64, fingerprint
 
 LOG = logging.getLogger(__name__)
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+FIRST_DOCUMENT_S: Final = 5.0
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,20 @@ async def _run(settings: Settings, credentials: Credentials, clock: Clock) -> No
     if main is not None:
         for number in _SIGNALS:
             loop.add_signal_handler(number, main.cancel)
-    async with AsyncExitStack() as stack:
-        supervisor = await _build(settings, credentials, clock, stack)
-        identity = credentials.identity
-        LOG.info("agent %s of site %s runs, version %s", identity.name, identity.site_name, agent_version())
-        try:
+    identity = credentials.identity
+    try:
+        async with AsyncExitStack() as stack:
+            supervisor, feed = await _build(settings, credentials, clock, stack)
+            LOG.info("agent %s of site %s runs, version %s", identity.name, identity.site_name, agent_version())
+            await _first_document(feed)
             await supervisor.run()
-        except asyncio.CancelledError:
-            LOG.info("stopping; what waits for the cloud is kept")
+    except asyncio.CancelledError:
+        LOG.info("stopped; what waits for the cloud is kept")
 
 
-async def _build(settings: Settings, credentials: Credentials, clock: Clock, stack: AsyncExitStack) -> Supervisor:
+async def _build(
+    settings: Settings, credentials: Credentials, clock: Clock, stack: AsyncExitStack
+) -> tuple[Supervisor, DesiredFeed]:
     boot = boot_id()
     cloud = await _cloud_side(settings, credentials, clock, boot, stack)
     miners = miner_parts.build(
@@ -137,7 +142,18 @@ async def _build(settings: Settings, credentials: Credentials, clock: Clock, sta
         await page.start()
         stack.push_async_callback(page.close)
     running.append(Supervisor(clock, parts))
-    return running[0]
+    return running[0], cloud.feed
+
+
+async def _first_document(feed: DesiredFeed) -> None:
+    """On the very first start, ask for the site's settings before polling begins with the defaults."""
+    if feed.current is not None:
+        return
+    try:
+        async with asyncio.timeout(FIRST_DOCUMENT_S):
+            await feed.poll(0)
+    except (CloudError, TimeoutError) as error:
+        LOG.warning("the site's settings are not known yet, starting with the defaults: %s", error)
 
 
 async def _cloud_side(

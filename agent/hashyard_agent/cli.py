@@ -27,33 +27,31 @@ EXIT_STORE: Final = 3
 EXIT_UNREACHABLE: Final = 4
 EXIT_REFUSED: Final = 5
 
-LAZY_COMMANDS: Final = {
-    "scan": "hashyard_agent.cli_miners",
-    "profiles": "hashyard_agent.cli_miners",
-    "doctor": "hashyard_agent.cli_miners",
-    "led": "hashyard_agent.cli_miners",
-    "reboot": "hashyard_agent.cli_miners",
-    "redirect": "hashyard_agent.cli_enforcement",
-    "restore": "hashyard_agent.cli_enforcement",
-    "trust": "hashyard_agent.cli_enforcement",
-    "journal": "hashyard_agent.cli_enforcement",
-    "stop": "hashyard_agent.cli_enforcement",
-}
-"""Commands that live elsewhere; their module is loaded when one of them is called or described."""
+LAZY_MODULES: Final = ("hashyard_agent.cli_miners", "hashyard_agent.cli_enforcement")
+"""Where further commands live; loaded when one of them is called, or all are listed."""
 
 
 class LazyGroup(TyperGroup):
-    """The commands here, and those of `LAZY_COMMANDS` when they are asked for."""
+    """The commands here, and those of `LAZY_MODULES` when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *LAZY_COMMANDS]
+        own = super().list_commands(ctx)
+        return [*own, *(name for module in LAZY_MODULES for name in _commands(module) if name not in own)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        module = LAZY_COMMANDS.get(cmd_name)
-        if module is None:
-            return super().get_command(ctx, cmd_name)
-        group = typer.main.get_command(import_module(module).app)
-        return group.get_command(ctx, cmd_name) if isinstance(group, TyperGroup) else group
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        for module in LAZY_MODULES:
+            found = _commands(module).get(cmd_name)
+            if found is not None:
+                return found
+        return None
+
+
+def _commands(module: str) -> dict[str, Any]:
+    group = typer.main.get_group(import_module(module).app)
+    return dict(group.commands)
 
 
 app = typer.Typer(

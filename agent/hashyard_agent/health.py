@@ -13,6 +13,7 @@ from hashyard_shared.events import Health
 
 LOG = logging.getLogger(__name__)
 HEALTH_INTERVAL_S: Final = 60.0
+LOOK_INTERVAL_S: Final = 10.0
 MAX_NOTES: Final = 50
 NEARLY_FULL_RATIO: Final = 0.8
 OFFSET_NOTE_S: Final = 5.0
@@ -31,7 +32,7 @@ class Vitals:
 
 
 class HealthReporter:
-    """Puts a `Health` event into the outbox at each interval and keeps the newest for `status`."""
+    """Puts a `Health` event into the outbox at each interval; `status` has a fresher one."""
 
     def __init__(
         self,
@@ -54,12 +55,17 @@ class HealthReporter:
 
     async def run(self) -> None:
         """Report until cancelled. Errors: `StoreError`."""
+        told_s: float | None = None
         while True:
-            self.report()
-            await asyncio.sleep(self._interval_s)
+            health = self.look()
+            now_s = self._clock.monotonic_s()
+            if told_s is None or now_s - told_s >= self._interval_s:
+                told_s = now_s
+                self._outbox.put_events([health])
+            await asyncio.sleep(min(LOOK_INTERVAL_S, self._interval_s))
 
-    def report(self) -> Health:
-        """Report once."""
+    def look(self) -> Health:
+        """The agent's state now, kept for `status`."""
         stats = self._backlog.stats()
         vitals = self._vitals()
         health = Health(
@@ -75,7 +81,6 @@ class HealthReporter:
             notes=[*vitals.notes, *_store_notes(stats)][:MAX_NOTES],
         )
         self._state.set_state(_STATE_KEY, health.model_dump_json())
-        self._outbox.put_events([health])
         return health
 
 

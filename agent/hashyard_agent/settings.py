@@ -221,7 +221,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SettingsError(
-            f"there is no settings file at {path}; write one (see agent.example.toml), or name it with --config"
+            f"there is no settings file at {path}; write one as deploy/agent.example.toml shows, "
+            "or name it with --config"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error

@@ -1,6 +1,7 @@
 """The cloud over HTTPS. Certificates are always verified; a private CA replaces the public ones."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -115,6 +116,12 @@ class CloudHttp:
             raise CloudUnreachableError(
                 f"{self._url}: its certificate is not trusted ({error.certificate_error}); "
                 "check the machine's date, and cloud.ca_file if the cloud has a private CA"
+            ) from error
+        except aiohttp.ClientConnectorError as error:
+            number = error.os_error.errno
+            reason = os.strerror(number) if number and number > 0 else str(error.os_error)
+            raise CloudUnreachableError(
+                f"{self._url} cannot be reached ({reason}); check the network, DNS and cloud.url"
             ) from error
         except aiohttp.ClientError as error:
             raise CloudUnreachableError(f"{self._url}: {error or type(error).__name__}") from error
