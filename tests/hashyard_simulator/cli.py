@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from hashyard_simulator import memory
 from hashyard_simulator.control import ControlServer
 from hashyard_simulator.farm import Farm
 from hashyard_simulator.spec import FarmSpec, load_spec, parse_site
@@ -29,6 +30,9 @@ def run(
     seed: Annotated[int | None, typer.Option(help="MACs, serials and figures follow from it.")] = None,
     restart_seconds: Annotated[float | None, typer.Option(help="How long a restart of mining takes.")] = None,
     share_seconds: Annotated[float | None, typer.Option(help="Mean time between shares of a miner.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Where pools and settings outlive this process; else each start is fresh.")
+    ] = None,
 ) -> None:
     """Simulates sites of miners on loopback until SIGTERM or SIGINT."""
     try:
@@ -37,7 +41,7 @@ def run(
         typer.echo(f"hashyard_simulator: {error}", err=True)
         raise typer.Exit(2) from error
     try:
-        asyncio.run(_serve(farm_spec))
+        asyncio.run(_serve(farm_spec, state))
     except OSError as error:
         typer.echo(f"hashyard_simulator: cannot listen: {error}", err=True)
         raise typer.Exit(1) from error
@@ -69,12 +73,14 @@ def _farm_spec(
     return spec
 
 
-async def _serve(spec: FarmSpec) -> None:
+async def _serve(spec: FarmSpec, state: Path | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Farm(spec) as farm:
+        if state is not None:
+            memory.load(farm, state)
         for family in farm.skipped_families:
             typer.echo(
                 f"hashyard_simulator: {family} needs ports below 1024 and this process may not bind them "
@@ -90,6 +96,8 @@ async def _serve(spec: FarmSpec) -> None:
             await stop.wait()
         finally:
             await server.close()
+            if state is not None:
+                memory.save(farm, state)
 
 
 def main() -> None:
