@@ -83,6 +83,11 @@ class Money:
         step = 10 ** (6 - decimals)
         return Money(round(Fraction(self.micro, step)) * step, self.currency)
 
+    def rounded_up(self, decimals: int = 2) -> "Money":
+        """Rounded towards plus infinity: what is credited to a customer loses no part of a cent."""
+        step = 10 ** (6 - decimals)
+        return Money(-(-self.micro // step) * step, self.currency)
+
     def text(self) -> str:
         """`12,480.00 USD`, as people read it."""
         return f"{self.figure()} {self.currency}"

@@ -46,8 +46,9 @@ class Runner:
             for job in self._jobs:
                 await tx.jobs.ensure(job.name, self._clock.now_us())
         while True:
-            await self.run_due()
+            # Cleared first: who asks while jobs run is looked after in the next round, not forgotten.
             self._hurry.clear()
+            await self.run_due()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._tick_s):
                     await self._hurry.wait()

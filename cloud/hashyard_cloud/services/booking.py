@@ -18,7 +18,8 @@ async def book(tx: Transaction, now_us: int, case: CaseRow, before_day: str | No
         for row in await tx.redirects.accruals(case.organisation_id, case.case_id)
         if row.booked_us is None and (before_day is None or row.day < before_day)
     ]
-    amount = total([Money(row.value_micro, row.currency) for row in accruals], case.currency)
+    # As `case_money` states it: to the cent, in the customer's favour.
+    amount = total([Money(row.value_micro, row.currency) for row in accruals], case.currency).rounded_up()
     await tx.redirects.put_accruals([replace(row, booked_us=now_us) for row in accruals])
     if not amount.positive:
         return amount

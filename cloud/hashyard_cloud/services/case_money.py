@@ -59,8 +59,6 @@ async def case_money(tx: Transaction, case: CaseRow) -> CaseMoney:
     booked = [-Money(row.amount_micro, row.currency) for row in kept if row.kind is EntryKind.RECOVERY]
     surplus = [-Money(row.amount_micro, row.currency) for row in kept if row.kind is EntryKind.SURPLUS]
     accruals = await tx.redirects.accruals(case.organisation_id, case.case_id)
-    pending = [Money(row.value_micro, row.currency) for row in accruals if row.booked_us is None]
     currency = case.currency
-    return CaseMoney(
-        total(owed, currency), total(booked, currency), total(pending, currency), total(surplus, currency)
-    )
+    mined = total([Money(row.value_micro, row.currency) for row in accruals if row.booked_us is None], currency)
+    return CaseMoney(total(owed, currency), total(booked, currency), mined.rounded_up(), total(surplus, currency))

@@ -79,6 +79,11 @@ def test_text_and_rounding() -> None:
     assert Money(1_015_000, "USD").rounded() == Money(1_020_000, "USD")
 
 
+@pytest.mark.parametrize(("micro", "up"), [(0, 0), (1, 10_000), (10_000, 10_000), (-1, 0), (15_000, 20_000)])
+def test_rounded_up(micro: int, up: int) -> None:
+    assert Money(micro, "USD").rounded_up() == Money(up, "USD")
+
+
 def test_total() -> None:
     assert total([], "EUR") == Money.zero("EUR")
     assert total((Money(1, "EUR"), Money(2, "EUR")), "EUR") == Money(3, "EUR")

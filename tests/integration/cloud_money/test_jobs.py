@@ -1,0 +1,95 @@
+"""The table of due work: once, by one process, and a failure stops nothing else."""
+
+import asyncio
+import logging
+
+import pytest
+
+from hashyard_cloud.jobs.runner import LEASE_S, Job, Runner
+from hashyard_support.money import Host
+
+
+async def ensure(host: Host, *jobs: Job) -> None:
+    async with host.database.transaction() as tx:
+        for job in jobs:
+            await tx.jobs.ensure(job.name, host.clock.now_us())
+
+
+async def test_due_work_runs_once_in_its_interval_over_all_processes(host: Host) -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0)
+        done.append("x")
+
+    job = Job("count", 10, work)
+    await ensure(host, job)
+    runners = [Runner(host.database, host.clock, name, [job], 1) for name in ("one", "two", "three")]
+    await asyncio.gather(*(runner.run_due() for runner in runners))
+    assert done == ["x"]
+    host.clock.pass_s(9)
+    await runners[0].run_due()
+    assert done == ["x"]
+    host.clock.pass_s(1)
+    await runners[1].run_due()
+    assert done == ["x", "x"]
+
+
+async def test_a_failing_job_is_recorded_and_the_others_go_on(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+
+    async def fails() -> None:
+        raise ValueError("broken")
+
+    async def works() -> None:
+        done.append("x")
+
+    jobs = [Job("a", 1, fails), Job("b", 1, works)]
+    await ensure(host, *jobs)
+    with caplog.at_level(logging.CRITICAL):
+        await Runner(host.database, host.clock, "one", jobs, 1).run_due()
+    assert done == ["x"]
+    async with host.database.reading() as tx:
+        rows = {row.name: row for row in await tx.jobs.all()}
+    assert rows["a"].last_error == "ValueError: broken"
+    assert rows["a"].lease_until_us == 0
+    assert rows["b"].last_error == ""
+
+
+async def test_work_of_a_process_that_died_is_taken_over(host: Host) -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        done.append("x")
+
+    job = Job("count", 1, work)
+    await ensure(host, job)
+    now_us = host.clock.now_us()
+    async with host.database.transaction() as tx:
+        assert await tx.jobs.claim("count", "dead", now_us, now_us + LEASE_S * 1_000_000)
+    runner = Runner(host.database, host.clock, "alive", [job], 1)
+    await runner.run_due()
+    assert done == []
+    host.clock.pass_s(LEASE_S)
+    await runner.run_due()
+    assert done == ["x"]
+
+
+async def test_the_loop_looks_at_once_when_hurried(host: Host) -> None:
+    ran = asyncio.Event()
+
+    async def work() -> None:
+        ran.set()
+
+    runner = Runner(host.database, host.clock, "one", [Job("count", 5, work)], 3_600)
+    task = asyncio.create_task(runner.run())
+    async with asyncio.timeout(5):
+        await ran.wait()
+        ran.clear()
+        host.clock.pass_s(5)
+        runner.hurry()
+        await ran.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
