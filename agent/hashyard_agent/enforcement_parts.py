@@ -1,22 +1,28 @@
 """The composition of enforcement; `app.py` builds it here, and the technician's commands find the same files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from hashyard_agent import miner_parts
 from hashyard_agent.adapters.enforcement_store import SqliteEnforcementStore
+from hashyard_agent.adapters.host import boot_id
+from hashyard_agent.adapters.identity import FileIdentityStore
+from hashyard_agent.adapters.outbox import SqliteOutbox
 from hashyard_agent.adapters.site_trust import StopFile, TrustFiles
 from hashyard_agent.adapters.writers import pool_writers
 from hashyard_agent.adapters.writers.logins import ProfiledCredentials
+from hashyard_agent.discovery import DiscoveryConfig
 from hashyard_agent.enforcement.enforcer import Enforcer
 from hashyard_agent.enforcement.model import AgentFacts, EnforcementPolicy
+from hashyard_agent.fleet import Fleet
 from hashyard_agent.identity import Credentials
 from hashyard_agent.local_web.state import Redirects
 from hashyard_agent.locator import FleetLocator
 from hashyard_agent.miner_parts import MinerParts
 from hashyard_agent.polling import Poller
-from hashyard_agent.ports import Outbox
+from hashyard_agent.ports import Identity, MinerLocator, Outbox
 from hashyard_agent.settings import Settings
 from hashyard_shared.clock import Clock
 from hashyard_shared.events import UnitPhase
@@ -87,13 +93,46 @@ def build(
     stack: AsyncExitStack,
 ) -> EnforcementParts:
     """Wire enforcement. Errors: `StoreError`. What must be closed is put on `stack`."""
+    stop_file = StopFile(settings.store.stop_file)
+    policy = _policy(settings)
+    enforcer = _enforcer(
+        settings,
+        credentials,
+        policy=policy,
+        miners=miners,
+        locator=FleetLocator(miners.fleet, poller),
+        stop_file=stop_file,
+        outbox=outbox,
+        epoch=epoch,
+        clock=clock,
+        boot_id=boot_id,
+        stack=stack,
+    )
+    return EnforcementParts(enforcer, stop_file, policy, clock, units_known)
+
+
+def _policy(settings: Settings) -> EnforcementPolicy:
+    return EnforcementPolicy(**settings.enforcement.model_dump(exclude={"trust_file", "recorded_pools_file"}))
+
+
+def _enforcer(
+    settings: Settings,
+    credentials: Credentials,
+    *,
+    policy: EnforcementPolicy,
+    miners: MinerParts,
+    locator: MinerLocator,
+    stop_file: StopFile,
+    outbox: Outbox,
+    epoch: Callable[[], int],
+    clock: Clock,
+    boot_id: str,
+    stack: AsyncExitStack,
+) -> Enforcer:
     identity = credentials.identity
-    limits = settings.enforcement
     store = SqliteEnforcementStore(settings.store.enforcement_file)
     stack.callback(store.close)
-    stop_file = StopFile(settings.store.stop_file)
-    policy = EnforcementPolicy(**limits.model_dump(exclude={"trust_file", "recorded_pools_file"}))
-    enforcer = Enforcer(
+    return Enforcer(
         agent=AgentFacts(
             agent_id=identity.agent_id,
             agent_key=credentials.fingerprint,
@@ -103,13 +142,63 @@ def build(
         ),
         policy=policy,
         writers=pool_writers(ProfiledCredentials(miners.credentials, miners.profiles)),
-        locator=FleetLocator(miners.fleet, poller),
+        locator=locator,
         locks=miners.locks,
-        trust=TrustFiles(limits.trust_file, settings.recorded_pools_file),
+        trust=TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file),
         stop_switch=stop_file,
         store=store,
         outbox=outbox,
         clock=clock,
         boot_id=boot_id,
     )
-    return EnforcementParts(enforcer, stop_file, policy, clock, units_known)
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundOnly:
+    """`MinerLocator` without a poller: where discovery saw them, and no figures."""
+
+    fleet: Fleet
+
+    def locate(self, mac: str) -> Identity | None:
+        found = self.fleet.by_mac(mac)
+        return found[0].identity if len(found) == 1 else None
+
+    def duplicated(self, mac: str) -> bool:
+        return len(self.fleet.by_mac(mac)) > 1 or self.fleet.is_questioned(mac)
+
+    def power_w(self, mac: str) -> int | None:
+        del mac
+        return None
+
+
+async def build_alone(settings: Settings, clock: Clock, macs: Sequence[str], stack: AsyncExitStack) -> Enforcer:
+    """An enforcer for a technician's command while the agent does not run. Sweeps the site if a MAC is unknown.
+
+    Errors: `SettingsError`, `StoreError`, also when another process enforces already.
+    """
+    credentials = FileIdentityStore(settings.store.path).load()
+    store = settings.store
+    outbox = SqliteOutbox(
+        store.outbox_file, max_bytes=store.max_bytes, headroom_bytes=store.headroom_bytes, clock=clock
+    )
+    stack.callback(outbox.close)
+    miners = miner_parts.build(clock, credentials_file=settings.credentials.file, fleet_file=store.fleet_file)
+    stack.push_async_callback(miners.close)
+    locator = _FoundOnly(miners.fleet)
+    if any(locator.locate(mac) is None for mac in macs):
+        subnets = tuple(str(subnet) for subnet in settings.site.subnets)
+        exclude = tuple(str(subnet) for subnet in settings.site.exclude)
+        await miners.discovery(DiscoveryConfig(subnets=subnets, exclude=exclude)).scan()
+    return _enforcer(
+        settings,
+        credentials,
+        policy=_policy(settings),
+        miners=miners,
+        locator=locator,
+        stop_file=StopFile(store.stop_file),
+        outbox=outbox,
+        epoch=lambda: outbox.epoch,
+        clock=clock,
+        boot_id=boot_id(),
+        stack=stack,
+    )

@@ -3,7 +3,9 @@
 The file holds pool passwords (in snapshots and targets) and is readable by the agent's user alone.
 """
 
+import fcntl
 import json
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from sqlite_utils import Database, Migrations
 from hashyard_agent.adapters.store import explained, open_database
 from hashyard_agent.enforcement.model import Change, PairRow, SnapshotRow, UnitRow
 from hashyard_agent.enforcement.ports import LocalCommand
+from hashyard_agent.errors import StoreError
 from hashyard_shared.events import Event, JournalAppended
 from hashyard_shared.journal import GENESIS, JournalLine, next_line
 
@@ -49,21 +52,65 @@ def m0001_enforcement(database: Database) -> None:
         database.execute(statement)
 
 
+def is_owned(path: Path) -> bool:
+    """Whether some process enforces over this file now."""
+    if not _lock_path(path).exists():
+        return False
+    try:
+        os.close(_claimed(path))
+    except StoreError:
+        return True
+    return False
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
+
+
+def _claimed(path: Path) -> int:
+    """The lock's file handle; the kernel lets go of it however the process ends."""
+    lock = _lock_path(path)
+    with explained(lock):
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise StoreError(f"{path} is in use: another agent process enforces over it") from error
+    return handle
+
+
 class SqliteEnforcementStore:
     """Implements `EnforcementStore`. Calls may come from any thread, one at a time."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        """Open the file, creating it if need be. Errors: `StoreError` and its kinds."""
+    def __init__(self, path: Path, *, owner: bool = True, read_only: bool = False) -> None:
+        """Open the file, creating it if need be. Errors: `StoreError` and its kinds.
+
+        Only one process may be the `owner`, who enforces; others may look, or leave a command.
+        """
         self._path = path
+        self._claim: int | None = None
         if not read_only:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=FILE_MODE)
-        self._db = open_database(path, MIGRATIONS, read_only=read_only)
+            with explained(path):
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.touch(mode=FILE_MODE)
+            self._claim = _claimed(path) if owner else None
         self._lock = threading.Lock()
+        try:
+            self._db = open_database(path, MIGRATIONS, read_only=read_only)
+        except BaseException:
+            self._release()
+            raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and give ownership up."""
         self._db.close()
+        self._release()
+
+    def _release(self) -> None:
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            os.close(claim)
 
     def units(self) -> list[UnitRow]:
         return [_UNIT.validate_json(body) for (body,) in self._all("SELECT body FROM units")]
@@ -123,6 +170,10 @@ class SqliteEnforcementStore:
     def journal(self, start: int, limit: int) -> list[JournalLine]:
         rows = self._all("SELECT idx, text, hash FROM journal WHERE idx >= ? ORDER BY idx LIMIT ?", (start, limit))
         return [JournalLine(index=index, text=text, hash=digest) for index, text, digest in rows]
+
+    def journal_length(self) -> int:
+        """How many lines there are."""
+        return int(self._all("SELECT COALESCE(MAX(idx) + 1, 0) FROM journal")[0][0])
 
     def _all(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._lock, explained(self._path):

@@ -24,7 +24,7 @@ class Committer:
 
     def __init__(self, store: EnforcementStore) -> None:
         self._store = store
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="enforcement-store")
+        self._thread: ThreadPoolExecutor | None = None
         self._waiting: deque[tuple[Change, asyncio.Future[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -39,13 +39,17 @@ class Committer:
 
     async def call(self, act: Callable[[], Any]) -> Any:
         """Run another call of the store in its thread."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="enforcement-store")
         return await asyncio.get_running_loop().run_in_executor(self._thread, act)
 
     async def close(self) -> None:
-        """Let what waits reach the disk, and end the thread."""
+        """Let what waits reach the disk, and end the thread; a later call starts another."""
         if self._task is not None:
             await self._task
-        self._thread.shutdown()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown()
 
     async def _work(self) -> None:
         while self._waiting:

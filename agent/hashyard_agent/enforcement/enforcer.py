@@ -186,6 +186,9 @@ class Enforcer:
                     self._wake.clear()
                     await self.turn(group)
                     await self._rest()
+        except* StoreError as stopped:
+            # One of them says it; the others are the same disk.
+            raise _first(stopped) from stopped
         finally:
             await self._book.close()
 
@@ -314,7 +317,7 @@ class Enforcer:
         return held_back(row.goal, holds)
 
     async def _hand_on_events(self) -> None:
-        """Events go to the outbox in order; a crash in between delivers some twice, which the cloud tells apart."""
+        """Events go to the outbox in order; a crash delivers some twice, which the cloud tells apart."""
         for _ in range(MAX_EVENT_BATCHES):
             last, events = await self._book.call(lambda: self._store.events(MAX_EVENTS_AT_ONCE))
             if not events:
@@ -330,6 +333,13 @@ def _urgency(row: UnitRow) -> tuple[int, int]:
     if row.step in BUSY_STEPS:
         return (2, row.step_at_us)
     return (3 if row.step is Step.READY else 4, row.sequence)
+
+
+def _first(group: ExceptionGroup[StoreError]) -> StoreError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, StoreError) else StoreError(str(error))
 
 
 def _kept_mark(text: str | None) -> TimeMark | None:

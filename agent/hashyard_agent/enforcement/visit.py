@@ -35,6 +35,7 @@ PASSING: Final = AWAY | {
     ErrorCode.MINER_REFUSED,
     ErrorCode.POOLS_BLANK,
     ErrorCode.UNAVAILABLE,
+    ErrorCode.DUPLICATE_MAC,
 }
 """Codes of a visit, which the next good visit takes back."""
 
@@ -94,6 +95,8 @@ class Visitor:
         """Do the next thing. Errors: `StoreError`, `SettingsError`; a miner's troubles end in the unit's state."""
         identity = self._locator.locate(row.mac)
         if identity is None:
+            if self._locator.duplicated(row.mac):
+                return await self._away(row, ErrorCode.DUPLICATE_MAC, f"several devices claim {row.mac}")
             return await self._away(row, ErrorCode.MINER_UNREACHABLE, "not seen on the site's networks")
         writer = self._writers.get(identity.family)
         if writer is None:
