@@ -40,14 +40,14 @@ class LocalWeb:
     """The page as a part of the agent."""
 
     def __init__(self, site: LocalSite, host: str, port: int) -> None:
-        self._runner = web.AppRunner(build_app(site, host), access_log=None)
+        self._runner = web.AppRunner(build_app(site, host), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         self._host = host
         self._port = port
 
     async def start(self) -> None:
         """Start serving. Errors: `SettingsError` when the address is taken or is not this machine's."""
         await self._runner.setup()
-        tcp = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+        tcp = web.TCPSite(self._runner, self._host, self._port)
         try:
             await tcp.start()
         except OSError as error:
