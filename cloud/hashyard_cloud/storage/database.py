@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from hashyard_cloud.errors import SettingsError
 from hashyard_cloud.storage.activity import ActivityStore
 from hashyard_cloud.storage.agents import AgentsStore
+from hashyard_cloud.storage.api_tokens import ApiTokensStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customers import CustomersStore
 from hashyard_cloud.storage.defaults import DefaultsStore
@@ -28,6 +29,7 @@ from hashyard_cloud.storage.equipment import EquipmentStore
 from hashyard_cloud.storage.fleet import FleetStore
 from hashyard_cloud.storage.hashprices import HashpricesStore
 from hashyard_cloud.storage.holding_pools import HoldingPoolsStore
+from hashyard_cloud.storage.idempotency import IdempotencyStore
 from hashyard_cloud.storage.ingest import IngestStore
 from hashyard_cloud.storage.invoices import InvoicesStore
 from hashyard_cloud.storage.jobs import JobsStore
@@ -94,6 +96,14 @@ class SqlTransaction:
     @cached_property
     def agents(self) -> AgentsStore:
         return AgentsStore(self.connection)
+
+    @cached_property
+    def api_tokens(self) -> ApiTokensStore:
+        return ApiTokensStore(self.connection)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyStore:
+        return IdempotencyStore(self.connection)
 
     @cached_property
     def desired(self) -> DesiredStore:

@@ -1,4 +1,4 @@
-"""Users, memberships, sessions, invitations and tokens in the relational store."""
+"""Users, memberships, sessions and invitations in the relational store."""
 
 from typing import Any
 
@@ -13,11 +13,10 @@ from hashyard_cloud.services.ports.users import (
     ResetRow,
     Role,
     SessionRow,
-    TokenRow,
     UserRow,
 )
 from hashyard_cloud.storage.rows import values
-from hashyard_cloud.storage.tables.users import ATTEMPTS, INVITES, MEMBERSHIPS, RESETS, SESSIONS, TOKENS, USERS
+from hashyard_cloud.storage.tables.users import ATTEMPTS, INVITES, MEMBERSHIPS, RESETS, SESSIONS, USERS
 
 _LAST_SEEN = (
     select(func.max(SESSIONS.c.last_seen_us))
@@ -213,27 +212,3 @@ class UsersStore:
         taken = await self._connection.execute(query.values(used_us=now_us).returning(*RESETS.c))
         record = taken.one_or_none()
         return ResetRow(**_fields(record)) if record else None
-
-    async def add_token(self, row: TokenRow) -> None:
-        await self._connection.execute(insert(TOKENS).values(values(row)))
-
-    async def token_by_hash(self, token_hash: str) -> TokenRow | None:
-        query = select(TOKENS).where(TOKENS.c.token_hash == token_hash)
-        record = (await self._connection.execute(query)).one_or_none()
-        return TokenRow(**_fields(record)) if record else None
-
-    async def tokens(self, organisation_id: str) -> list[TokenRow]:
-        query = select(TOKENS).where(TOKENS.c.organisation_id == organisation_id).order_by(TOKENS.c.created_us)
-        return [TokenRow(**_fields(record)) for record in (await self._connection.execute(query)).all()]
-
-    async def touch_token(self, token_id: str, now_us: int) -> None:
-        query = update(TOKENS).where(TOKENS.c.token_id == token_id)
-        await self._connection.execute(query.values(last_used_us=now_us))
-
-    async def revoke_token(self, organisation_id: str, token_id: str, now_us: int) -> None:
-        query = update(TOKENS).where(
-            TOKENS.c.organisation_id == organisation_id,
-            TOKENS.c.token_id == token_id,
-            TOKENS.c.revoked_us.is_(None),
-        )
-        await self._connection.execute(query.values(revoked_us=now_us))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hashyard_cloud.services.ports.activity import ActivityStore
 from hashyard_cloud.services.ports.agents import AgentsStore
+from hashyard_cloud.services.ports.api_tokens import ApiTokensStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
 from hashyard_cloud.services.ports.customers import CustomersStore
 from hashyard_cloud.services.ports.defaults import DefaultsStore
@@ -20,6 +21,7 @@ from hashyard_cloud.services.ports.equipment import EquipmentStore
 from hashyard_cloud.services.ports.fleet import FleetStore
 from hashyard_cloud.services.ports.hashprices import HashpricesStore
 from hashyard_cloud.services.ports.holding_pools import HoldingPoolsStore
+from hashyard_cloud.services.ports.idempotency import IdempotencyStore
 from hashyard_cloud.services.ports.ingest import IngestStore
 from hashyard_cloud.services.ports.invoices import InvoicesStore
 from hashyard_cloud.services.ports.jobs import JobsStore
@@ -63,6 +65,12 @@ class Transaction(Protocol):
 
     @property
     def agents(self) -> AgentsStore: ...
+
+    @property
+    def api_tokens(self) -> ApiTokensStore: ...
+
+    @property
+    def idempotency(self) -> IdempotencyStore: ...
 
     @property
     def desired(self) -> DesiredStore: ...

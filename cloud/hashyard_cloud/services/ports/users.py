@@ -1,4 +1,4 @@
-"""People who log in: users, what they may do in an organisation, their sessions, invitations and API tokens."""
+"""People who log in: users, what they may do in an organisation, their sessions and invitations."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,23 +89,8 @@ class ResetRow:
     used_us: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRow:
-    """An API token. `token_hash` is the SHA-256 of what the owner was shown once."""
-
-    token_id: str
-    organisation_id: str
-    user_id: str
-    name: str
-    scope: str
-    token_hash: str
-    created_us: int
-    last_used_us: int | None
-    revoked_us: int | None
-
-
 class UsersStore(Protocol):
-    """Users, memberships, sessions, invitations, resets, tokens and the counters that limit guessing."""
+    """Users, memberships, sessions, invitations, resets and the counters that limit guessing."""
 
     async def add(self, row: UserRow) -> None: ...
 
@@ -168,13 +153,3 @@ class UsersStore(Protocol):
     async def take_reset(self, token_hash: str, now_us: int) -> ResetRow | None:
         """The reset if it is unused and not expired, marked used in the same step."""
         ...
-
-    async def add_token(self, row: TokenRow) -> None: ...
-
-    async def token_by_hash(self, token_hash: str) -> TokenRow | None: ...
-
-    async def tokens(self, organisation_id: str) -> list[TokenRow]: ...
-
-    async def touch_token(self, token_id: str, now_us: int) -> None: ...
-
-    async def revoke_token(self, organisation_id: str, token_id: str, now_us: int) -> None: ...

@@ -1,4 +1,4 @@
-"""Users, memberships, sessions, invitations, resets, API tokens and the counters against guessing."""
+"""Users, memberships, sessions, invitations, resets and the counters against guessing."""
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text
 
@@ -77,19 +77,4 @@ RESETS = Table(
     Column("user_id", Text, ForeignKey("users.user_id"), nullable=False),
     Column("expires_us", BigInteger, nullable=False),
     Column("used_us", BigInteger),
-)
-
-TOKENS = Table(
-    "api_tokens",
-    METADATA,
-    Column("token_id", Text, primary_key=True),
-    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), nullable=False),
-    Column("user_id", Text, ForeignKey("users.user_id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("scope", Text, nullable=False),
-    Column("token_hash", Text, nullable=False, unique=True),
-    Column("created_us", BigInteger, nullable=False),
-    Column("last_used_us", BigInteger),
-    Column("revoked_us", BigInteger),
-    Index("ix_api_tokens_organisation", "organisation_id"),
 )

@@ -416,9 +416,11 @@ def _api_tokens() -> None:
         sa.Column("organisation_id", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("scopes", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=True),
         sa.Column("last_used_us", sa.BigInteger(), nullable=True),
         sa.Column("revoked_us", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -428,7 +430,7 @@ def _api_tokens() -> None:
         sa.PrimaryKeyConstraint("token_id", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_tokens_token_hash")),
     )
-    op.create_index("ix_api_tokens_organisation", "api_tokens", ["organisation_id"], unique=False)
+    op.create_index("ix_api_tokens_organisation", "api_tokens", ["organisation_id", "created_us"], unique=False)
 
 
 def _case_numbers() -> None:
@@ -542,6 +544,29 @@ def _holding_pools() -> None:
         sa.PrimaryKeyConstraint("pool_id", name=op.f("pk_holding_pools")),
     )
     op.create_index("ux_holding_pools_reference", "holding_pools", ["organisation_id", "reference"], unique=True)
+
+
+def _idempotency_keys() -> None:
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("actor_id", sa.Text(), nullable=False),
+        sa.Column("route", sa.Text(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("body_hash", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_idempotency_keys_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "organisation_id", "actor_id", "route", "idempotency_key", name=op.f("pk_idempotency_keys")
+        ),
+    )
+    op.create_index("ix_idempotency_keys_created", "idempotency_keys", ["created_us"], unique=False)
 
 
 def _invoice_numbers() -> None:
@@ -1409,6 +1434,7 @@ def upgrade() -> None:
     _emails()
     _hashprices()
     _holding_pools()
+    _idempotency_keys()
     _invoice_numbers()
     _journal_heads()
     _journal_lines()
@@ -1480,6 +1506,7 @@ def downgrade() -> None:
     op.drop_table("journal_lines")
     op.drop_table("journal_heads")
     op.drop_table("invoice_numbers")
+    op.drop_table("idempotency_keys")
     op.drop_table("holding_pools")
     op.drop_table("hashprices")
     op.drop_table("emails")
