@@ -7,7 +7,6 @@ import contextlib
 import json
 import sys
 import tomllib
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from hashyard_demo.processes import Program, run, wait_until
 READY_TIMEOUT_S: Final = 60
 HTTP_TIMEOUT_S: Final = 10
 MAX_PER_SITE: Final = 500
+MAIL_PORT_OFFSET: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class World:
     plan: WorldPlan
     control_url: str = ""
     simulator: Program | None = None
+    mail: Program | None = None
     cloud: Program | None = None
     agents: dict[str, Program] = field(default_factory=dict)
 
@@ -96,6 +97,11 @@ class World:
         """The cloud's settings file."""
         return self.plan.folder / "cloud.toml"
 
+    @property
+    def mail_port(self) -> int:
+        """Where the mail server listens that keeps the notices. Without one nothing counts as delivered."""
+        return self.plan.port + MAIL_PORT_OFFSET
+
     def agent_config(self, site: SitePlan) -> Path:
         """An agent's settings file."""
         return self.plan.folder / site.slug / "agent.toml"
@@ -103,7 +109,7 @@ class World:
     @property
     def programs(self) -> list[Program]:
         """All that were started."""
-        return [program for program in (self.simulator, self.cloud, *self.agents.values()) if program]
+        return [program for program in (self.simulator, self.mail, self.cloud, *self.agents.values()) if program]
 
     def check(self) -> None:
         """Raise `ProcessEndedError` when one of them has ended."""
@@ -120,7 +126,10 @@ class World:
         waits = self.plan.waits
         self.cloud_config.write_text(
             f'host = "127.0.0.1"\nport = {self.plan.port}\ndata_dir = "{folder / "cloud"}"\n'
-            f"job_interval_s = {waits.job_s}\n\n[gate]\nnotice_bounce_wait_s = {waits.bounce_s}\n",
+            f"job_interval_s = {waits.job_s}\n\n[gate]\nnotice_bounce_wait_s = {waits.bounce_s}\n"
+            "recovery_interval_s = 5\nbooking_lag_s = 60\n\n"
+            f'[smtp]\nhost = "127.0.0.1"\nport = {self.mail_port}\nstarttls = false\n'
+            'sender = "billing@mesaverde.example"\n',
             encoding="utf-8",
         )
         for site in self.plan.sites:
@@ -199,8 +208,28 @@ class World:
         self.control_url = ready["control"]
         return int(ready["miners"])
 
+    def start_mail(self) -> None:
+        """Start the mail server that accepts the notices and keeps them as files."""
+        self.mail = Program(
+            "mail",
+            [
+                sys.executable,
+                "-m",
+                "hashyard_support.mail_server",
+                "--port",
+                str(self.mail_port),
+                "--folder",
+                str(self.plan.folder / "mail"),
+            ],
+            self.plan.folder / "logs" / "mail.log",
+            {},
+        )
+        self.mail.start(read_stdout=True)
+        self.mail.read_line()
+
     def start_cloud(self) -> None:
-        """Start the cloud and wait until it answers."""
+        """Start the cloud, and the mail server its notices go to, and wait until it answers."""
+        self.start_mail()
         self.cloud = Program(
             "cloud",
             [program("hashyard-cloud"), "serve", "--config", str(self.cloud_config)],
@@ -227,7 +256,7 @@ class World:
         try:
             yield self
         finally:
-            for started in (*self.agents.values(), self.cloud, self.simulator):
+            for started in (*self.agents.values(), self.cloud, self.mail, self.simulator):
                 if started is not None:
                     started.stop()
 
@@ -236,7 +265,7 @@ class World:
         try:
             with urllib.request.urlopen(f"{self.cloud_url}/login", timeout=HTTP_TIMEOUT_S) as answer:  # noqa: S310
                 return bool(answer.status == 200)
-        except urllib.error.URLError:
+        except OSError:
             return False
 
     # -- the truth, as the simulator holds it --------------------------------------------------------------
