@@ -1,18 +1,31 @@
 """Read figures, texts and pools out of a miner's answers, by what its firmware profile says. Pure."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from hashyard_profiles.model import Condition, FieldSpec, PathPart, Pools, PoolSlot, TextSpec
-from hashyard_shared.events import PoolSeen
+from hashyard_profiles.model import (
+    BoardField,
+    BoardFields,
+    Condition,
+    FieldSpec,
+    PathPart,
+    Pools,
+    PoolSlot,
+    TextSpec,
+)
+from hashyard_shared.events import Board, PoolSeen
 
 Documents = Mapping[str, Any]
 MAX_POOLS: Final = 64
+MAX_BOARDS: Final = 64
+MAX_FANS: Final = 16
 MAX_URL_CHARS: Final = 512
 MAX_WORKER_CHARS: Final = 256
 _SEVERAL: Final = re.compile(r"^\d+(?:\.\d+)?(?:-\d+(?:\.\d+)?)+$")
+_PIECE: Final = re.compile(r"([^\[\]]+)\[([^\[\]]*)\]")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
 
 
@@ -21,23 +34,32 @@ def walk(value: Any, parts: tuple[PathPart, ...], at: int = 0) -> Iterator[Any]:
     while at < len(parts):
         part = parts[at]
         at += 1
-        if part == "*":
-            for child in _children(value):
+        if part == "*" or isinstance(part, tuple):
+            for child in _children(value, part):
                 yield from walk(child, parts, at)
             return
-        if isinstance(part, tuple):
-            if isinstance(value, dict):
-                for key in part:
-                    if key in value:
-                        yield from walk(value[key], parts, at)
-            return
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        else:
+        value = _child(value, part)
+        if value is None:
             return
     yield value
+
+
+def _children(value: Any, part: PathPart) -> list[Any]:
+    """What `*` or a range of keys leads to."""
+    if isinstance(value, list):
+        return value if part == "*" else []
+    if not isinstance(value, dict):
+        return []
+    return list(value.values()) if part == "*" else [value[key] for key in part if key in value]
+
+
+def _child(value: Any, part: str) -> Any:
+    """What one key, index or look inside a text leads to, or None."""
+    if isinstance(value, dict):
+        return value.get(part)
+    if isinstance(value, list):
+        return value[int(part)] if part.isdecimal() and int(part) < len(value) else None
+    return _inside(value, part) if isinstance(value, str) else None
 
 
 def read_number(spec: FieldSpec | None, documents: Documents) -> float | None:
@@ -74,7 +96,7 @@ def read_text(spec: TextSpec | None, documents: Documents) -> str | None:
 
 
 def numbers(value: Any) -> list[float]:
-    """The numbers in a value: a number, a number as text, several joined by dashes, or a list of these."""
+    """The numbers in a value: a number, numbers as text, divided by dashes or spaces, or a list of these."""
     if isinstance(value, bool) or value is None:
         return []
     if isinstance(value, int | float):
@@ -84,7 +106,7 @@ def numbers(value: Any) -> list[float]:
     if not isinstance(value, str):
         return []
     text = value.strip()
-    parts = text.split("-") if _SEVERAL.match(text) else [text]
+    parts = text.split("-") if _SEVERAL.match(text) else text.split()
     try:
         return [number for number in map(float, parts) if math.isfinite(number)]
     except ValueError:
@@ -102,15 +124,59 @@ def read_pools(pools: Pools, documents: Documents) -> tuple[PoolSeen, ...]:
     return tuple(seen[:MAX_POOLS])
 
 
+def read_boards(spec: BoardFields, documents: Documents) -> tuple[Board, ...]:
+    """Hashboards, as many as the longest of the figures has values; what is not told of a board is None."""
+    rates_ths = _each_board(spec.hashrate_ths, documents)
+    temps_board_c = _each_board(spec.temp_board_c, documents)
+    temps_chip_c = _each_board(spec.temp_chip_c, documents)
+    chips = _each_board(spec.chips, documents)
+    figures = itertools.zip_longest(rates_ths, temps_board_c, temps_chip_c, chips)
+    return tuple(
+        Board(
+            index=index,
+            hashrate_ths=rate_ths,
+            temp_board_c=temp_board_c,
+            temp_chip_c=temp_chip_c,
+            chips=None if count is None else round(count),
+        )
+        for index, (rate_ths, temp_board_c, temp_chip_c, count) in enumerate(figures)
+        if index < MAX_BOARDS
+    )
+
+
+def _each_board(spec: BoardField | None, documents: Documents) -> list[float | None]:
+    if spec is None:
+        return []
+    for path in spec.compiled:
+        values = list(walk(documents, path))
+        if spec.words:
+            values = [word for value in values for word in str(value).split()]
+        found = [max(numbers(value), default=None) for value in values]
+        if found:
+            return [None if number is None else number * spec.unit.factor for number in found]
+    return []
+
+
+def read_list(spec: FieldSpec | None, documents: Documents) -> tuple[int, ...]:
+    """Every value of a field, to the nearest whole: each fan, not the fastest."""
+    if spec is None:
+        return ()
+    found = (number for path in spec.compiled for value in walk(documents, path) for number in numbers(value))
+    return tuple(round(number) for number in found)[:MAX_FANS]
+
+
 def active_pool(pools: tuple[PoolSeen, ...]) -> PoolSeen | None:
     """The pool in use, where the device names one."""
     return next((pool for pool in pools if pool.active), None)
 
 
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    return list(value.values()) if isinstance(value, dict) else []
+def _inside(text: str, part: str) -> Any:
+    """What a path part finds inside a text: its `Name[value]` pieces, or one of its words."""
+    if part == "[]":
+        return {name.strip(): value for name, value in _PIECE.findall(text)}
+    words = text.split()
+    at = int(part[1:]) if part.startswith("#") and part[1:].isdecimal() else len(words)
+    return words[at] if at < len(words) else None
 
 
 def _reduced(found: list[float], how: str) -> float:

@@ -1,8 +1,9 @@
 """What a firmware profile says, checked on load.
 
 A *path* walks a JSON document: parts are divided by `/`; `*` is every element of a list or every value of an
-object; `fan{1-8}` is each of `fan1` ... `fan8` that exists; anything else is a key or a list index. The first
-part names the request whose answer is meant. A field takes the first of its `paths` that yields a value.
+object; `fan{1-8}` is each of `fan1` ... `fan8` that exists; `[]` takes a text of `Name[value]` pieces apart; `#4`
+is the fifth word of a text; anything else is a key or a list index. The first part names the request whose answer
+is meant. A field takes the first of its `paths` that yields a value.
 """
 
 import re
@@ -204,9 +205,9 @@ class Section(_Strict):
 
 
 class IdentityFields(_Strict):
-    """Where a device tells who it is."""
+    """Where a device tells who it is. Without `mac` the driver is asked, then the link's own table."""
 
-    mac: TextSpec
+    mac: TextSpec | None = None
     serial: TextSpec | None = None
     model: TextSpec | None = None
     firmware: TextSpec | None = None
@@ -232,11 +233,35 @@ class FastFields(_Strict):
     shares_rejected: FieldSpec
 
 
+class BoardField(_Strict):
+    """A figure of each hashboard, in order: each value found is one board's, or with `words` each word is."""
+
+    paths: tuple[str, ...] = Field(min_length=1)
+    unit: Unit
+    words: bool = False
+    source: str
+
+    @cached_property
+    def compiled(self) -> tuple[tuple[PathPart, ...], ...]:
+        """The paths, ready to walk."""
+        return tuple(compile_path(path) for path in self.paths)
+
+
+class BoardFields(_Strict):
+    """Hashboards in the fast lane's answers. They go before what the driver says of the same board."""
+
+    hashrate_ths: BoardField | None = None
+    temp_board_c: BoardField | None = None
+    temp_chip_c: BoardField | None = None
+    chips: BoardField | None = None
+
+
 class Fast(Section):
     """The fast lane: what is asked every cycle and where each figure is."""
 
     fields: FastFields
     pools: Pools
+    boards: BoardFields = BoardFields()
 
 
 class Write(_Strict):
@@ -301,7 +326,9 @@ class Profile(_Strict):
 
     @model_validator(mode="after")
     def _paths_name_requests(self) -> Self:
-        _check_paths("fast", self.fast, [*_field_paths(self.fast.fields), *_pool_paths(self.fast.pools)])
+        fast = self.fast
+        paths = [*_field_paths(fast.fields), *_pool_paths(fast.pools), *_field_paths(fast.boards)]
+        _check_paths("fast", fast, paths)
         _check_paths("identity", self.identity, _field_paths(self.identity.fields))
         return self
 

@@ -6,10 +6,9 @@ from hashyard_agent import documents
 from hashyard_agent.adapters import wire
 from hashyard_agent.adapters.credentials import Credential, CredentialStore
 from hashyard_agent.errors import MinerError, MinerMalformedError
-from hashyard_agent.ports import Identity, Reading
+from hashyard_agent.ports import Details, Identity, Reading
 from hashyard_profiles import Profile, Profiles
 from hashyard_profiles.model import Fast, Request, Section, Transport
-from hashyard_shared.events import PoolSeen
 from hashyard_shared.ids import MalformedIdError, normalise_mac
 from hashyard_shared.telemetry import MinerState
 
@@ -33,12 +32,17 @@ class ProfileReader:
             found, problem = await self._ask(identity, profile, profile.fast)
         return reading_of(identity.ip, profile, found, problem)
 
-    async def pools(self, identity: Identity, timeout_s: float) -> tuple[PoolSeen, ...]:
-        """Every pool slot, verbatim."""
+    async def details(self, identity: Identity, timeout_s: float) -> Details:
+        """What the fast lane's answers tell: every pool slot, verbatim, fans, and boards where they are rows."""
         profile = self._profile(identity)
         async with wire.deadline(identity.ip, timeout_s):
             found, _ = await self._ask(identity, profile, profile.fast)
-        return documents.read_pools(profile.fast.pools, found)
+        return Details(
+            identity=identity,
+            boards=documents.read_boards(profile.fast.boards, found),
+            fans_rpm=documents.read_list(profile.fast.fields.fan_rpm, found),
+            pools=documents.read_pools(profile.fast.pools, found),
+        )
 
     async def who(self, ip: str, profile: Profile, timeout_s: float) -> Identity:
         """Ask the device itself who it is, as a device of this family. Errors: `MinerError` and its kinds."""

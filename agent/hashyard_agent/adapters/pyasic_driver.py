@@ -11,15 +11,18 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from hashyard_agent.adapters import wire
+from hashyard_agent.adapters.arp import link_mac
 from hashyard_agent.adapters.fast_reader import ProfileReader
 from hashyard_agent.adapters.fingerprint import Evidence, Fingerprinter
 from hashyard_agent.errors import MinerConnectionError, MinerError, MinerRefusedError
 from hashyard_agent.ports import Details, Identity
 from hashyard_profiles import Profile, Profiles
 from hashyard_shared.events import Board
+from hashyard_shared.ids import MalformedIdError, normalise_mac
 
 MAX_CACHED_MINERS: Final = 8_192
 MAX_BOARDS: Final = 64
@@ -66,16 +69,20 @@ class PyasicDriver:
         return await self._with_identity(ip, profile, miner)
 
     async def details(self, identity: Identity) -> Details:
-        """Boards, fans, errors from pyasic; pools verbatim from our own reader."""
-        pools = await self._reader.pools(identity, self._call_timeout_s)
+        """Boards, fans and errors from pyasic; pools verbatim from our own reader."""
+        own = await self._reader.details(identity, self._call_timeout_s)
+        profile = self._profiles.get(identity.family)
+        if profile is None or profile.details_driver == "none":
+            return own
         miner = await self._miner(identity)
         options = ["hashboards", "fans", "errors", "wattage_limit"]
         data = await self._call(identity.ip, miner.get_data, include=options)
+        told = tuple(_board(index, board) for index, board in enumerate(list(data.hashboards)[:MAX_BOARDS]))
         return Details(
             identity=identity,
-            boards=tuple(_board(index, board) for index, board in enumerate(list(data.hashboards)[:MAX_BOARDS])),
+            boards=_merged(own.boards, told),
             fans_rpm=tuple(_whole(fan.speed) for fan in list(data.fans)[:MAX_FANS]),
-            pools=pools,
+            pools=own.pools,
             errors=tuple(_error_text(error) for error in list(data.errors or [])[:MAX_ERRORS]),
             power_limit_w=_whole(data.wattage_limit),
         )
@@ -104,15 +111,16 @@ class PyasicDriver:
         for _ in range(IDENTIFY_ATTEMPTS):
             miner = await self._get_miner(ip)
             told = None if miner is None else self._profiles.for_driver_class(_class_names(miner))
-            if told is not None and (not shown or told is shown[0]):
-                break
-        if shown and told is None and miner is not None and not await self._answers_as(ip, shown[0]):
-            return miner, None  # a firmware that we do not know, and that shows the marks of one that we do
-        if shown:
-            return (miner if told is shown[0] else None), shown[0]
-        if told is not None and self._fingerprinter.contradicts(told, evidence):
+            if told is not None and (not shown or _best(shown, told) is told):
+                return miner, None if self._fingerprinter.contradicts(told, evidence) else told
+            if miner is None and shown and shown[0].details_driver == "none":
+                break  # a family that the driver does not know: asking it again tells nothing
+        if not shown:
             return miner, None
-        return miner, told
+        best = _best(shown, told)
+        if told is None and miner is not None and not await self._answers_as(ip, best):
+            return miner, None  # a firmware that we do not know, and that shows the marks of one that we do
+        return (miner if told is best else None), best
 
     async def _answers_as(self, ip: str, profile: Profile) -> bool:
         try:
@@ -121,22 +129,30 @@ class PyasicDriver:
             return False
 
     async def _with_identity(self, ip: str, profile: Profile, miner: Any) -> Identity:
-        """The device's own words for MAC, serial, model and firmware; pyasic's word where it has none."""
+        """The device's own words for MAC, serial, model and firmware; the driver's where it has none."""
         make, model = _word(miner, "make") or profile.make, _word(miner, "raw_model")
         try:
             own = await self._reader.who(ip, profile, self._call_timeout_s)
         except MinerError:
             # Recognised, but it does not tell who it is (changed credentials): it goes by its address.
             return Identity(ip, None, None, profile.family, make, model, "")
-        return Identity(
-            ip=ip,
-            mac=own.mac,
-            serial=own.serial,
-            family=profile.family,
-            make=make,
-            model=own.model or model,
-            firmware=own.firmware,
-        )
+        if profile.identity.fields.mac is None:
+            own = await self._told_by_driver(own, miner)
+        return replace(own, mac=own.mac or link_mac(ip), make=make, model=own.model or model)
+
+    async def _told_by_driver(self, own: Identity, miner: Any) -> Identity:
+        """MAC, serial and firmware as pyasic reads them, for families that tell them in its protocols only."""
+        if miner is None:
+            return own
+        self._log_in(miner, own)
+        options = ["mac", "serial_number", "fw_ver"]
+        try:
+            data = await self._call(own.ip, miner.get_data, include=options)
+            mac = normalise_mac(data.mac) if data.mac else None
+        except (MinerError, MalformedIdError):
+            return own
+        serial = own.serial or data.serial_number
+        return replace(own, mac=mac, serial=serial or None, firmware=own.firmware or str(data.fw_ver or "")[:128])
 
     async def _miner(self, identity: Identity) -> Any:
         """Pyasic's object for this device, with the site's credentials set on the instance."""
@@ -236,6 +252,12 @@ class _quiet:  # noqa: N801 - reads as a function at its places of use
         return
 
 
+def _best(shown: list[Profile], told: Profile | None) -> Profile:
+    """The most specific family shown; among equals the one that the driver told."""
+    equals = [profile for profile in shown if profile.recognise.precedence == shown[0].recognise.precedence]
+    return told if told is not None and told in equals else shown[0]
+
+
 def _class_names(miner: Any) -> tuple[str, ...]:
     return tuple(each.__name__ for each in type(miner).__mro__)
 
@@ -256,6 +278,16 @@ def _board(index: int, board: Any) -> Board:
         temp_chip_c=_real(board.chip_temp),
         serial=None if not board.serial_number else str(board.serial_number)[:128],
         missing=bool(board.missing),
+    )
+
+
+def _merged(own: tuple[Board, ...], told: tuple[Board, ...]) -> tuple[Board, ...]:
+    """The driver's boards with our own figures over them: it takes one temperature for another at times."""
+    if len(own) != len(told):
+        return told or own
+    return tuple(
+        base.model_copy(update={name: value for name, value in over.model_dump().items() if value is not None})
+        for base, over in zip(told, own, strict=True)
     )
 
 
