@@ -34,9 +34,9 @@ class Trust(_Pinned):
 
     `signing_keys` are raw Ed25519 keys in base64, at most two, so that a rotation strands no site;
     `revoked_keys` are fingerprints. `recovery_key` (Ed25519) may sign a rotation when both slots are lost;
-    `snapshot_key` (X25519) is what snapshots are sealed to. `retired_pools` were pinned before: they let a
-    refusal tell which part of a pool changed. `inexact_units` names units whose host accepted in writing that
-    the way back may not be exact, and who.
+    `snapshot_key` (X25519) is what snapshots are sealed to. `retired_pools` were pinned before: a miner that
+    shows one is at a pool of the host's all the same. `inexact_units` names units whose host accepted in
+    writing that the way back may not be exact, and who.
     """
 
     version: Literal[1] = 1

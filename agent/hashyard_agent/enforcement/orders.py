@@ -14,7 +14,7 @@ from hashyard_shared.ids import MalformedIdError, normalise_mac
 from hashyard_shared.orders import Order, OrderFormError, OrderKind
 from hashyard_shared.protocol import UnitBinding
 from hashyard_shared.signing import Envelope, SignatureError
-from hashyard_shared.trust import HoldingPool, pool_hash
+from hashyard_shared.trust import HoldingPool, PoolPart, first_difference
 
 MAX_CLOCK_SKEW_US: Final = 5 * 1_000_000
 """The trusted time is a lower bound and lags by the way from the cloud; an order is not refused for that."""
@@ -36,6 +36,12 @@ TRANSIENT: Final = frozenset(
     }
 )
 """Refusals that something on site or time itself may lift: such an order is judged again."""
+
+_PART_CODES: Final = {
+    PoolPart.URL: ErrorCode.ORDER_POOL_NOT_PINNED,
+    PoolPart.WORKER: ErrorCode.ORDER_WORKER_NOT_PINNED,
+    PoolPart.PASSWORD: ErrorCode.ORDER_PASSWORD_NOT_PINNED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def judge(envelope: Envelope, situation: Situation) -> Accepted | Refusal:
     opened = open_order(envelope, situation.trust)
     if isinstance(opened, Refusal):
         return opened
-    for check in (_addressed, _bound, _fresh, _in_time, _allowed):
+    for check in (_addressed, _bound, _fresh, _in_time):
         refusal = check(opened, situation)
         if refusal is not None:
             return refusal
@@ -96,7 +102,9 @@ def judge(envelope: Envelope, situation: Situation) -> Accepted | Refusal:
     if opened.kind is OrderKind.RESTORE:
         return Accepted(opened, None)
     pool = check_pool(opened, situation.trust)
-    return pool if isinstance(pool, Refusal) else Accepted(opened, pool)
+    if isinstance(pool, Refusal):
+        return pool
+    return _allowed(opened, situation) or Accepted(opened, pool)
 
 
 def open_order(envelope: Envelope, trust: Trust) -> Order | Refusal:
@@ -123,21 +131,10 @@ def check_pool(order: Order, trust: Trust) -> HoldingPool | Refusal:
         return Refusal(
             ErrorCode.ORDER_POOL_NOT_PINNED, f"no holding pool {order.holding_pool!r} is pinned here", order
         )
-    if pool_hash(pool) == order.holding_pool_hash:
+    part = first_difference(order.holding_pool_hash or "", pool)
+    if part is None:
         return pool
-    code, part = _changed_part(order, pool, trust)
-    return Refusal(code, f"holding pool {pool.reference} is pinned with another {part}", order)
-
-
-def _changed_part(order: Order, pool: HoldingPool, trust: Trust) -> tuple[ErrorCode, str]:
-    """Only former pins can tell what the order's hash stands for; else the pool as a whole is another one."""
-    former = (p for p in trust.retired_pools if p.reference == pool.reference)
-    meant = next((p for p in former if pool_hash(p) == order.holding_pool_hash), None)
-    if meant is None or meant.url != pool.url:
-        return ErrorCode.ORDER_POOL_NOT_PINNED, "URL, worker or password"
-    if meant.worker != pool.worker:
-        return ErrorCode.ORDER_WORKER_NOT_PINNED, "worker"
-    return ErrorCode.ORDER_PASSWORD_NOT_PINNED, "password"
+    return Refusal(_PART_CODES[part], f"holding pool {pool.reference} is pinned with another {part}", order)
 
 
 def _addressed(order: Order, situation: Situation) -> Refusal | None:
@@ -199,8 +196,6 @@ def _in_time(order: Order, situation: Situation) -> Refusal | None:
 
 
 def _allowed(order: Order, situation: Situation) -> Refusal | None:
-    if order.kind is OrderKind.RESTORE or _is_known(order, situation):
-        return None
     if not situation.redirect_enabled:
         return Refusal(ErrorCode.REDIRECT_DISABLED, "redirecting is switched off for this organisation", order)
     counted = order.unit_id in situation.redirected or order.unit_id in situation.confirmed
