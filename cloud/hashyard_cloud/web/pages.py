@@ -18,6 +18,7 @@ from hashyard_cloud.errors import (
     UnavailableError,
 )
 from hashyard_cloud.services import users
+from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.users import Role
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys, security
@@ -53,6 +54,11 @@ async def viewer_of(request: web.Request) -> Viewer | None:
         request[VIEWER] = found
     viewer: Viewer | None = request[VIEWER]
     return viewer
+
+
+def actor_of(viewer: Viewer) -> Actor:
+    """The viewer as the activity log names them."""
+    return Actor(viewer.user.user_id, viewer.actor, viewer.session.remote)
 
 
 def host_page(handler: PageHandler, allowed: frozenset[Role] = STAFF) -> Handler:

@@ -37,6 +37,7 @@ def environment(static: StaticFiles) -> Environment:
     for name, function in _ZONED.items():
         made.filters[name] = _zoned(function)
     made.filters["age"] = _age
+    made.filters["pair"] = lambda text: (text, text)
     made.globals["static"] = static.path
     made.globals["icon"] = _icon(static.path("icons.svg"))
     made.globals["DASH"] = formats.DASH

@@ -1,1 +1,40 @@
 """Pages for the host's staff."""
+
+from aiohttp import web
+
+from hashyard_cloud.web.host import (
+    contracts,
+    customer_tabs,
+    customers,
+    defaults,
+    equipment,
+    fleet,
+    invoices,
+    mailbox,
+    redirect_controls,
+    search,
+    session,
+    sites,
+    units,
+)
+
+_FEATURES = (
+    session,
+    fleet,
+    sites,
+    equipment,
+    units,
+    customers,
+    customer_tabs,
+    contracts,
+    invoices,
+    defaults,
+    redirect_controls,
+    mailbox,
+    search,
+)
+
+
+def routes() -> list[web.RouteDef]:
+    """Every route of the host's pages."""
+    return [route for feature in _FEATURES for route in feature.routes()]

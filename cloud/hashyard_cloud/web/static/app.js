@@ -54,3 +54,25 @@
 
   document.querySelectorAll("[data-bulk]").forEach((bar) => { bar.hidden = true; });
 })();
+
+// The wizard's sums, as units are picked.
+(() => {
+  "use strict";
+  const form = document.querySelector("[data-wizard]");
+  if (!form) return;
+  const say = (name, text) => { const place = form.querySelector(`[data-sum=${name}]`); if (place) place.textContent = text; };
+  const figure = (value, decimals) => value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const sum = () => {
+    const picked = [...form.querySelectorAll("tbody input:checked")];
+    const watts = picked.reduce((total, box) => total + Number(box.dataset.w), 0);
+    const ths = picked.reduce((total, box) => total + Number(box.dataset.ths), 0);
+    const kwh = (watts / 1000) * Number(form.dataset.hours) * Number(form.dataset.uptime);
+    say("ths", `${figure(ths, 0)} TH/s`);
+    say("kw", `${figure(watts / 1000, 1)} kW`);
+    say("kwh", figure(kwh, 0));
+    say("bill", figure((kwh * Number(form.dataset.rate)) / 1e6, 2));
+    if (form.dataset.cap) say("cap", `· ${figure((watts * 100) / Number(form.dataset.cap), 0)} % used`);
+  };
+  form.addEventListener("change", sum);
+  sum();
+})();

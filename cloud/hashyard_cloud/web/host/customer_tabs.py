@@ -1,0 +1,366 @@
+"""A customer's page: header and status bar on every tab, and the tabs themselves."""
+
+import asyncio
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from hashyard_cloud.domain.default import CaseState
+from hashyard_cloud.services import customers
+from hashyard_cloud.services.gate_facts import CaseSituation
+from hashyard_cloud.services.ports.contracts import ContractState
+from hashyard_cloud.services.ports.customers import CustomerRow
+from hashyard_cloud.services.ports.database import Transaction
+from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitSort
+from hashyard_cloud.services.ports.redirects import AccrualRow, RedirectUnitRow
+from hashyard_cloud.services.standing import Standing, standing
+from hashyard_cloud.services.users import Viewer
+from hashyard_cloud.web import charts, keys
+from hashyard_cloud.web import format as formats
+from hashyard_cloud.web.host.equipment import unit_filter
+from hashyard_cloud.web.lists import page_of
+from hashyard_cloud.web.pages import host_page, show
+from hashyard_shared.clock import US_PER_S
+from hashyard_shared.orders import OrderKind
+
+SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
+ACTIVITY_SHOWN: Final = 6
+EVENT_ICONS: Final = {
+    "opened": "gavel",
+    "gate": "shield-half",
+    "approved": "signature",
+    "redirect-ordered": "signature",
+    "restore-ordered": "arrow-back-up",
+    "lease-renewed": "rotate-clockwise-2",
+    "paid": "receipt",
+    "invoice-added": "receipt",
+}
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of these pages."""
+    return [
+        web.get("/customers/{customer_id}", host_page(overview)),
+        web.get("/customers/{customer_id}/status-bar", host_page(status_bar)),
+        web.get("/customers/{customer_id}/chart.json", host_page(chart)),
+        web.get("/customers/{customer_id}/chart.csv", host_page(chart_csv)),
+        web.get("/customers/{customer_id}/contracts", host_page(contracts_tab)),
+        web.get("/customers/{customer_id}/equipment", host_page(equipment_tab)),
+        web.get("/customers/{customer_id}/financials", host_page(financials_tab)),
+        web.get("/customers/{customer_id}/default", host_page(default_tab)),
+        web.get("/customers/{customer_id}/default/live", host_page(default_live)),
+        web.get("/customers/{customer_id}/activity", host_page(activity_tab)),
+    ]
+
+
+async def load(request: web.Request, viewer: Viewer, tx: Transaction) -> dict[str, Any]:
+    """What header, status bar and tabs need on every tab."""
+    now_us = request.app[keys.CLOCK].now_us()
+    customer = await customers.get(tx, viewer.organisation_id, request.match_info["customer_id"])
+    contracts = await tx.contracts.all(viewer.organisation_id, customer.customer_id)
+    totals = (await tx.fleet.totals(viewer.organisation_id, TotalsBy.CUSTOMER, now_us)).get(
+        customer.customer_id, Totals()
+    )
+    invoices = await tx.invoices.all(viewer.organisation_id, customer_id=customer.customer_id)
+    return {
+        "customer": customer,
+        "standing": await standing(tx, customer),
+        "contracts": contracts,
+        "totals": totals,
+        "invoices": invoices,
+        "owed_count": sum(row.state.owed for row in invoices),
+        "base": f"/customers/{customer.customer_id}",
+    }
+
+
+async def status_bar(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../status-bar: the bar alone, which refreshes itself."""
+    async with request.app[keys.DATABASE].reading() as tx:
+        context = await load(request, viewer, tx)
+    return show(request, viewer, "host/customers/status_bar.html", **context)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerDay:
+    """A day of the redirect ledger over all units. `hours` is the longest of any unit, `ths` the mean."""
+
+    day: str
+    hours: float
+    ths: float
+    hashprice_micro: int
+    value_micro: int
+    units: int
+
+
+def ledger_days(rows: list[AccrualRow]) -> list[LedgerDay]:
+    """The accruals by day: hours at the pool, mean hashrate over them, value."""
+    by_day: defaultdict[str, list[AccrualRow]] = defaultdict(list)
+    for row in rows:
+        by_day[row.day].append(row)
+    days = []
+    for day, found in sorted(by_day.items()):
+        hours = max(row.measured_s for row in found) / 3_600
+        ths_hours = sum(row.ths_hours_micro for row in found) / 1e6
+        days.append(
+            LedgerDay(
+                day,
+                hours,
+                ths_hours / hours if hours else 0.0,
+                found[0].hashprice_micro,
+                sum(row.value_micro for row in found),
+                len(found),
+            )
+        )
+    return days
+
+
+async def overview(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /customers/{customer_id}."""
+    now_us = request.app[keys.CLOCK].now_us()
+    async with request.app[keys.DATABASE].reading() as tx:
+        context = await load(request, viewer, tx)
+        customer: CustomerRow = context["customer"]
+        found: Standing = context["standing"]
+        active = [row for row in context["contracts"] if row.state is ContractState.ACTIVE]
+        versions = await tx.contracts.versions_at(viewer.organisation_id, now_us)
+        opened = await tx.ledger.open_by_invoice(
+            viewer.organisation_id, [row.invoice_id for row in context["invoices"]]
+        )
+        accruals = await tx.redirects.accruals(viewer.organisation_id, found.case.case_id) if found.case else []
+        by_contract = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us)
+        activity = await tx.activity.all(
+            viewer.organisation_id, customer_id=customer.customer_id, limit=ACTIVITY_SHOWN
+        )
+    return show(
+        request,
+        viewer,
+        "host/customers/overview.html",
+        **context,
+        tab="overview",
+        active=active,
+        versions=versions,
+        by_contract=by_contract,
+        opened=opened,
+        days=ledger_days(accruals),
+        activity=activity,
+        range=charts.window(request.query.get("range", ""), now_us, default="24h").name,
+        ranges={name: charts.RANGE_LABELS[name] for name in ("1h", "24h", "7d", "30d")},
+    )
+
+
+async def _series(
+    request: web.Request, viewer: Viewer
+) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
+    """Hashrate at the customer's own pools, and at the holding pool from where each unit was confirmed there."""
+    now_us = request.app[keys.CLOCK].now_us()
+    async with request.app[keys.DATABASE].reading() as tx:
+        customer = await customers.get(tx, viewer.organisation_id, request.match_info["customer_id"])
+        bound = await tx.equipment.bound(viewer.organisation_id, customer_id=customer.customer_id)
+        macs = [one.unit.mac for one in bound if one.unit.mac]
+        miners = await tx.miners.seen(viewer.organisation_id, macs=macs) if macs else []
+        rows = {
+            row.mac: row
+            for row in await tx.redirects.units(viewer.organisation_id, customer_id=customer.customer_id)
+        }
+        sites = await tx.sites.all(viewer.organisation_id)
+    span = charts.window(
+        request.query.get("range", ""), now_us, max((s.poll_interval_s for s in sites), default=60)
+    )
+    telemetry = request.app[keys.TELEMETRY]
+    moved = [one.miner.miner_no for one in miners if _at_pool(rows.get(one.miner.mac or ""))]
+    every = [one.miner.miner_no for one in miners]
+    whole, held = await asyncio.gather(
+        charts.points(telemetry, every, span), charts.points(telemetry, moved, span)
+    )
+    since = [row.at_pool_us for row in rows.values() if row.at_pool_us is not None]
+    since_us = min(since, default=None)
+    own, holding = _split(span, whole, held, since_us)
+    series = [
+        charts.Series("Customer's pool", "TH/s", "--series-1", own),
+        charts.Series("Holding pool", "TH/s", "--series-2", holding),
+    ]
+    first_us = min(whole, default=0) * US_PER_S or now_us
+    zone = viewer.organisation.timezone
+    bands = charts.gaps(charts.hashrate(whole, span), span, zone, "", first_us)
+    if since_us is not None:
+        text = f"Redirected {formats.local_text(since_us, zone, now_us)}"
+        bands.append(
+            charts.Band("redirected", max(since_us, span.from_us) // US_PER_S, span.to_us // US_PER_S, text)
+        )
+    return span, series, bands
+
+
+def _at_pool(row: RedirectUnitRow | None) -> bool:
+    return row is not None and row.at_pool_us is not None
+
+
+def _split(
+    span: charts.Window, whole: dict[int, Any], held: dict[int, Any], since_us: int | None
+) -> tuple[list[float | None], list[float | None]]:
+    every = charts.hashrate(whole, span)
+    moved = charts.hashrate(held, span)
+    if since_us is None:
+        return every, [None] * len(every)
+    own: list[float | None] = []
+    holding: list[float | None] = []
+    for at_s, total, part in zip(span.times_s, every, moved, strict=True):
+        after = at_s * US_PER_S >= since_us - span.bucket_s * US_PER_S
+        holding.append(part if after else None)
+        own.append(total if not after or total is None else max(0.0, round(total - (part or 0.0), 3)))
+    return own, holding
+
+
+async def chart(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../chart.json."""
+    return charts.answer(*await _series(request, viewer))
+
+
+async def chart_csv(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../chart.csv."""
+    span, series, _ = await _series(request, viewer)
+    return charts.as_csv(span, series, f"hashrate-by-destination-{span.name}.csv")
+
+
+async def contracts_tab(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../contracts."""
+    now_us = request.app[keys.CLOCK].now_us()
+    async with request.app[keys.DATABASE].reading() as tx:
+        context = await load(request, viewer, tx)
+        versions = await tx.contracts.versions_at(viewer.organisation_id, now_us)
+        by_contract = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us)
+    return show(
+        request,
+        viewer,
+        "host/customers/contracts.html",
+        **context,
+        tab="contracts",
+        versions=versions,
+        by_contract=by_contract,
+    )
+
+
+async def equipment_tab(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../equipment: assigned units, and free ones to assign."""
+    now_us = request.app[keys.CLOCK].now_us()
+    customer_id = request.match_info["customer_id"]
+    async with request.app[keys.DATABASE].reading() as tx:
+        context = await load(request, viewer, tx)
+        page = page_of(f"{context['base']}/equipment", request.query, sorts=SORTS, size=50)
+        units, total = await tx.fleet.units(viewer.organisation_id, unit_filter(page, customer_id), now_us)
+        free = [
+            row
+            for row in await tx.equipment.all(viewer.organisation_id)
+            if row.state.value in {"staged", "unassigned"}
+        ]
+        sites = {site.site_id: site.name for site in await tx.sites.all(viewer.organisation_id)}
+    return show(
+        request,
+        viewer,
+        "host/customers/equipment.html",
+        **context,
+        tab="equipment",
+        units=units,
+        page=page.of(total),
+        free=free[:500],
+        free_total=len(free),
+        sites=sites,
+        active=[row for row in context["contracts"] if row.state is ContractState.ACTIVE],
+    )
+
+
+async def financials_tab(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../financials: invoices, payments, credit."""
+    async with request.app[keys.DATABASE].reading() as tx:
+        context = await load(request, viewer, tx)
+        customer: CustomerRow = context["customer"]
+        opened = await tx.ledger.open_by_invoice(
+            viewer.organisation_id, [row.invoice_id for row in context["invoices"]]
+        )
+        payments = await tx.payments.all(viewer.organisation_id, customer.customer_id)
+    return show(
+        request,
+        viewer,
+        "host/customers/financials.html",
+        **context,
+        tab="financials",
+        opened=opened,
+        payments=payments,
+    )
+
+
+async def _default_context(request: web.Request, viewer: Viewer) -> dict[str, Any]:
+    async with request.app[keys.DATABASE].reading() as tx:
+        context = await load(request, viewer, tx)
+        customer: CustomerRow = context["customer"]
+        found: Standing = context["standing"]
+        cases = await tx.defaults.cases(viewer.organisation_id, customer_id=customer.customer_id)
+        case = found.case or (cases[0] if cases else None)
+        situation: CaseSituation | None = None
+        events: list[Any] = []
+        units = list(found.units)
+        approvals: list[Any] = []
+        if case:
+            situation = await request.app[keys.ENFORCEMENT].defaults.situation(tx, case)
+            events = await tx.defaults.events(viewer.organisation_id, case.case_id)
+            units = await tx.redirects.units(viewer.organisation_id, case_id=case.case_id)
+            approvals = [
+                row
+                for row in await tx.defaults.approvals(viewer.organisation_id, case.case_id)
+                if not row.withdrawn_us
+            ]
+        disputes = await tx.defaults.disputes(viewer.organisation_id, customer.customer_id)
+        holds = [
+            row
+            for row in await tx.defaults.holds(viewer.organisation_id)
+            if row.customer_id in {None, customer.customer_id}
+        ]
+    redirected = [row for row in units if row.wanted is OrderKind.REDIRECT]
+    return context | {
+        "tab": "default",
+        "case": case,
+        "cases": cases,
+        "situation": situation,
+        "events": events,
+        "event_icons": EVENT_ICONS,
+        "units": sorted(units, key=lambda row: (row.level, row.label)),
+        "levels_count": Counter(row.level for row in (redirected or units)),
+        "redirected": redirected,
+        "approvals": approvals,
+        "open_disputes": [row for row in disputes if row.resolved_us is None],
+        "open_holds": [row for row in holds if row.lifted_us is None],
+        "can_restore": bool(case and case.state in {CaseState.OPEN, CaseState.PLAN} and redirected),
+    }
+
+
+async def default_tab(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../default."""
+    return show(request, viewer, "host/customers/default.html", **await _default_context(request, viewer))
+
+
+async def default_live(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../default/live: gate, timeline and units, which refresh themselves."""
+    return show(request, viewer, "host/customers/default_live.html", **await _default_context(request, viewer))
+
+
+async def activity_tab(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET .../activity: everything that happened to the account, newest first."""
+    before = request.query.get("before", "")
+    async with request.app[keys.DATABASE].reading() as tx:
+        context = await load(request, viewer, tx)
+        lines = await tx.activity.all(
+            viewer.organisation_id,
+            customer_id=request.match_info["customer_id"],
+            before=int(before) if before.isascii() and before.isdigit() else None,
+            limit=51,
+        )
+    return show(
+        request,
+        viewer,
+        "host/customers/activity.html",
+        **context,
+        tab="activity",
+        lines=lines[:50],
+        more=lines[49].position if len(lines) > 50 else None,
+    )

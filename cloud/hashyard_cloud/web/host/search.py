@@ -1,0 +1,53 @@
+"""The one search: customers, units by label, serial, MAC or position, contracts, invoices."""
+
+from typing import Final
+
+from aiohttp import web
+
+from hashyard_cloud.services.ports.fleet import UnitFilter
+from hashyard_cloud.services.users import Viewer
+from hashyard_cloud.web import keys
+from hashyard_cloud.web.lists import MAX_SEARCH_CHARS
+from hashyard_cloud.web.pages import go, host_page, show
+
+SHOWN: Final = 20
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of these pages."""
+    return [web.get("/search", host_page(search))]
+
+
+async def search(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /search?q=: a single exact hit is opened, else everything that matches is listed."""
+    text = request.query.get("q", "").strip()[:MAX_SEARCH_CHARS]
+    if not text:
+        return go("/fleet")
+    low = text.lower()
+    async with request.app[keys.DATABASE].reading() as tx:
+        customers = [
+            row
+            for row in await tx.customers.all(viewer.organisation_id)
+            if low in f"{row.name} {row.company} {row.email} {row.billing_email}".lower()
+        ]
+        wanted = UnitFilter(search=text, limit=SHOWN)
+        units, total = await tx.fleet.units(viewer.organisation_id, wanted, request.app[keys.CLOCK].now_us())
+        contracts = [row for row in await tx.contracts.all(viewer.organisation_id) if low in row.number.lower()]
+        invoices = [row for row in await tx.invoices.all(viewer.organisation_id) if low in row.number.lower()]
+    hits = [f"/customers/{row.customer_id}" for row in customers] + [f"/equipment/{row.unit_id}" for row in units]
+    hits += [f"/contracts/{row.contract_id}" for row in contracts]
+    hits += [f"/invoices/{row.invoice_id}" for row in invoices]
+    if len(hits) == 1:
+        return go(hits[0])
+    return show(
+        request,
+        viewer,
+        "host/search/page.html",
+        text=text,
+        customers=customers[:SHOWN],
+        units=units,
+        units_total=total,
+        contracts=contracts[:SHOWN],
+        invoices=invoices[:SHOWN],
+        hits=len(hits),
+    )

@@ -1,0 +1,95 @@
+"""Signing in and out, and the choice of light or dark."""
+
+from aiohttp import hdrs, web
+
+from hashyard_cloud.errors import ForbiddenError, MalformedError, RateLimitedError, UnauthenticatedError
+from hashyard_cloud.services import users
+from hashyard_cloud.services.users import Viewer
+from hashyard_cloud.web import keys, security
+from hashyard_cloud.web.pages import fields, go, host_page, local_path, viewer_of
+from hashyard_cloud.web.render import html
+
+THEMES = frozenset({"light", "dark", "auto"})
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of these pages."""
+    return [
+        web.get("/", start),
+        web.get("/login", login_page),
+        web.post("/login", login),
+        web.post("/logout", host_page(logout)),
+        web.post("/theme", host_page(theme)),
+    ]
+
+
+async def start(request: web.Request) -> web.Response:
+    """The first page: the fleet, or the door."""
+    return go("/fleet" if await viewer_of(request) else "/login")
+
+
+def remote_of(request: web.Request) -> str:
+    """The address of the other side, as the proxy or the socket tells it."""
+    return request.remote or ""
+
+
+def _door(request: web.Request, form: dict[str, str], error: str = "", status: int = 200) -> web.Response:
+    token = security.form_token(request)
+    response = html(
+        request.app,
+        "auth/login.html",
+        status,
+        form=form,
+        error=error,
+        token=token,
+        next=local_path(form.get("next", request.query.get("next", "/fleet"))),
+        theme=request.cookies.get(security.THEME_COOKIE, "auto"),
+    )
+    security.set_cookie(request, response, security.FORM_COOKIE, token)
+    return response
+
+
+async def login_page(request: web.Request) -> web.Response:
+    """The sign-in form."""
+    if await viewer_of(request):
+        return go("/fleet")
+    return _door(request, {})
+
+
+async def login(request: web.Request) -> web.Response:
+    """Check e-mail and password and start a session."""
+    given = await fields(request)
+    await security.check_form(request, request.cookies.get(security.FORM_COOKIE))
+    database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
+    form = {"email": given.get("email", ""), "next": given.get("next", "")}
+    try:
+        user = await users.check_password(
+            database, clock, email=form["email"], password=given.get("password", ""), remote=remote_of(request)
+        )
+        secret = await users.open_session(database, clock, user, remote=remote_of(request))
+    except (UnauthenticatedError, ForbiddenError, RateLimitedError, MalformedError) as error:
+        response = _door(request, form, str(error), error.status)
+        if isinstance(error, RateLimitedError):
+            response.headers[hdrs.RETRY_AFTER] = str(int(error.retry_after_s))
+        return response
+    response = go(local_path(form["next"]))
+    security.set_cookie(request, response, security.SESSION_COOKIE, secret)
+    return response
+
+
+async def logout(request: web.Request, _viewer: Viewer) -> web.Response:
+    """End the session."""
+    await users.log_out(request.app[keys.DATABASE], request.cookies[security.SESSION_COOKIE])
+    response = go("/login")
+    response.del_cookie(security.SESSION_COOKIE, path="/")
+    return response
+
+
+async def theme(request: web.Request, _viewer: Viewer) -> web.Response:
+    """Remember light, dark or the system's choice in a cookie."""
+    given = await fields(request)
+    response = go(local_path(given.get("next", "/fleet")))
+    chosen = given.get("theme", "auto")
+    if chosen in THEMES:
+        security.set_cookie(request, response, security.THEME_COOKIE, chosen)
+    return response

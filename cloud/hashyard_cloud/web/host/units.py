@@ -1,0 +1,192 @@
+"""One miner: live figures, chart, boards, pools with the active one marked, history."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from hashyard_cloud.errors import NotFoundError
+from hashyard_cloud.services import equipment
+from hashyard_cloud.services.inputs import InputError, read
+from hashyard_cloud.services.ports.fleet import UnitView
+from hashyard_cloud.services.users import Viewer
+from hashyard_cloud.web import charts, keys
+from hashyard_cloud.web import format as formats
+from hashyard_cloud.web.host.equipment import unit_form
+from hashyard_cloud.web.pages import FLOOR, actor_of, go, host_page, show
+from hashyard_shared.clock import US_PER_S
+from hashyard_shared.events import MinerDetails
+
+HOT_CHIP_C = 95
+HISTORY_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One line of a unit's history."""
+
+    at_us: int
+    icon: str
+    title: str
+    text: str
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of these pages."""
+    return [
+        web.get("/equipment/{unit_id}", host_page(detail)),
+        web.get("/equipment/{unit_id}/live", host_page(live)),
+        web.get("/equipment/{unit_id}/edit", host_page(edit, FLOOR)),
+        web.post("/equipment/{unit_id}/edit", host_page(save, FLOOR)),
+        web.get("/equipment/{unit_id}/chart.json", host_page(chart)),
+        web.get("/equipment/{unit_id}/chart.csv", host_page(chart_csv)),
+    ]
+
+
+async def _view(request: web.Request, viewer: Viewer) -> UnitView:
+    async with request.app[keys.DATABASE].reading() as tx:
+        found = await tx.fleet.unit(
+            viewer.organisation_id, request.match_info["unit_id"], request.app[keys.CLOCK].now_us()
+        )
+    if found is None:
+        raise NotFoundError
+    return found
+
+
+def _details(text: str | None) -> MinerDetails | None:
+    if text is None:
+        return None
+    try:
+        return MinerDetails.model_validate_json(text)
+    except ValidationError:
+        # Written by a newer agent: the page then shows what it knows without it.
+        return None
+
+
+async def _context(request: web.Request, viewer: Viewer) -> dict[str, object]:
+    unit = await _view(request, viewer)
+    now_us = request.app[keys.CLOCK].now_us()
+    async with request.app[keys.DATABASE].reading() as tx:
+        seen = await tx.miners.get(viewer.organisation_id, unit.miner_id) if unit.miner_id else None
+        redirect = await tx.redirects.unit(viewer.organisation_id, unit.unit_id)
+        history = await _history(request, viewer, unit)
+    return {
+        "unit": unit,
+        "miner": seen.miner if seen else None,
+        "details": _details(seen.miner.details if seen else None),
+        "redirect": redirect,
+        "history": history,
+        "hot_c": HOT_CHIP_C,
+        "timezone": unit.timezone,
+        "range": charts.window(request.query.get("range", ""), now_us).name,
+        "ranges": charts.RANGE_LABELS,
+    }
+
+
+async def _history(request: web.Request, viewer: Viewer, unit: UnitView) -> list[HistoryLine]:
+    lines = []
+    async with request.app[keys.DATABASE].reading() as tx:
+        contracts = {row.contract_id: row for row in await tx.contracts.all(viewer.organisation_id)}
+        names = {row.customer_id: row.name for row in await tx.customers.all(viewer.organisation_id)}
+        for item in await tx.equipment.assignments(viewer.organisation_id, unit_id=unit.unit_id):
+            contract = contracts.get(item.contract_id)
+            number = contract.number if contract else ""
+            name = names.get(item.customer_id, "")
+            lines.append(HistoryLine(item.from_us, "certificate", f"Assigned to {name}", number))
+            if item.to_us is not None:
+                ended = f"{number}, by {item.ended_by}" if item.ended_by else number
+                lines.append(HistoryLine(item.to_us, "file-certificate", f"Taken from {name}", ended))
+        redirect = await tx.redirects.unit(viewer.organisation_id, unit.unit_id)
+        events = await tx.redirects.unit_events(viewer.organisation_id, redirect.case_id) if redirect else []
+    for event in events:
+        if event.unit_id == unit.unit_id:
+            title = f"{event.phase.value.capitalize()}, level {event.level}"
+            lines.append(HistoryLine(event.at_us, "arrows-exchange", title, event.detail))
+    return sorted(lines, key=lambda line: -line.at_us)[:HISTORY_LINES]
+
+
+async def detail(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /equipment/{unit_id}."""
+    return show(request, viewer, "host/units/detail.html", **await _context(request, viewer))
+
+
+async def live(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /equipment/{unit_id}/live: figures and pools, which refresh themselves."""
+    return show(request, viewer, "host/units/live.html", **await _context(request, viewer))
+
+
+async def edit(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /equipment/{unit_id}/edit."""
+    async with request.app[keys.DATABASE].reading() as tx:
+        row = await equipment.get(tx, viewer.organisation_id, request.match_info["unit_id"])
+    names = equipment.UnitInput.model_fields
+    form = {name: "" if getattr(row, name) is None else str(getattr(row, name)) for name in names}
+    return await _form(request, viewer, form)
+
+
+async def _form(
+    request: web.Request, viewer: Viewer, form: dict[str, str], errors: dict[str, str] | None = None
+) -> web.Response:
+    async with request.app[keys.DATABASE].reading() as tx:
+        sites = [(site.site_id, site.name) for site in await tx.sites.all(viewer.organisation_id)]
+        row = await equipment.get(tx, viewer.organisation_id, request.match_info["unit_id"])
+    return show(
+        request,
+        viewer,
+        "host/equipment/form.html",
+        422 if errors else 200,
+        sites=sites,
+        form=form,
+        errors=errors or {},
+        title=f"Edit {row.label}",
+        back=f"/equipment/{row.unit_id}",
+    )
+
+
+async def save(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """POST /equipment/{unit_id}/edit."""
+    unit_id = request.match_info["unit_id"]
+    form = await unit_form(request)
+    try:
+        given = read(equipment.UnitInput, form)
+    except InputError as error:
+        return await _form(request, viewer, form, error.errors)
+    database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
+    await equipment.edit(database, clock, viewer.organisation_id, actor_of(viewer), unit_id, given)
+    return go(f"/equipment/{unit_id}", "Unit saved.")
+
+
+async def _series(
+    request: web.Request, viewer: Viewer
+) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
+    unit = await _view(request, viewer)
+    now_us = request.app[keys.CLOCK].now_us()
+    async with request.app[keys.DATABASE].reading() as tx:
+        site = await tx.sites.get(viewer.organisation_id, unit.site_id)
+        redirect = await tx.redirects.unit(viewer.organisation_id, unit.unit_id)
+    span = charts.window(request.query.get("range", ""), now_us, site.poll_interval_s if site else 60)
+    numbers = [] if unit.miner_no is None else [unit.miner_no]
+    found = await charts.points(request.app[keys.TELEMETRY], numbers, span)
+    values = charts.hashrate(found, span)
+    series = [
+        charts.Series("Hashrate", "TH/s", "--series-1", values),
+        charts.Series("Chip, max", "°C", "--red", charts.temperature(found, span), axis=2, dashed=True),
+    ]
+    since_us = min(found, default=0) * US_PER_S or now_us
+    bands = charts.gaps(values, span, unit.timezone, "", since_us)
+    if redirect and redirect.at_pool_us is not None:
+        at_s = max(redirect.at_pool_us, span.from_us) // US_PER_S
+        text = f"Redirected {formats.local_text(redirect.at_pool_us, unit.timezone, now_us)}"
+        bands.append(charts.Band("redirected", at_s, span.to_us // US_PER_S, text))
+    return span, series, bands
+
+
+async def chart(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /equipment/{unit_id}/chart.json."""
+    return charts.answer(*await _series(request, viewer))
+
+
+async def chart_csv(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /equipment/{unit_id}/chart.csv."""
+    span, series, _ = await _series(request, viewer)
+    return charts.as_csv(span, series, f"unit-{span.name}.csv")

@@ -1,0 +1,17 @@
+"""Puts pages on an application: templates, static files, middlewares, routes. The composition root calls it."""
+
+from aiohttp import web
+
+from hashyard_cloud.web import host, render, security
+from hashyard_cloud.web.pages import errors_middleware
+from hashyard_cloud.web.static_files import StaticFiles
+
+
+def install(app: web.Application) -> None:
+    """Add everything people look at; raises `AssetsMissingError` when the browser's files are not installed."""
+    static = StaticFiles()
+    app[render.STATIC] = static
+    app[render.ENVIRONMENT] = render.environment(static)
+    app.middlewares.extend((security.headers_middleware, errors_middleware))
+    app.router.add_get("/static/{name}", static.serve)
+    app.router.add_routes(host.routes())
