@@ -12,17 +12,18 @@ from hashyard_cloud.services.ports.defaults import CaseRow
 
 
 async def book(tx: Transaction, now_us: int, case: CaseRow, before_day: str | None = None) -> Money:
-    """Book accruals that are not booked yet, of all days or of those before one; answers how much it was."""
+    """Book what is not booked yet, of all days or of those before one; answers how much it was."""
     accruals = [
         row
         for row in await tx.redirects.accruals(case.organisation_id, case.case_id)
-        if row.booked_us is None and (before_day is None or row.day < before_day)
+        if row.value_micro != row.booked_micro and (before_day is None or row.day < before_day)
     ]
+    mined = [Money(row.value_micro - row.booked_micro, row.currency) for row in accruals]
     # As `case_money` states it: to the cent, in the customer's favour.
-    amount = total([Money(row.value_micro, row.currency) for row in accruals], case.currency).rounded_up()
-    await tx.redirects.put_accruals([replace(row, booked_us=now_us) for row in accruals])
+    amount = total(mined, case.currency).rounded_up()
     if not amount.positive:
-        return amount
+        return Money.zero(case.currency)
+    await tx.redirects.put_accruals([replace(row, booked_micro=row.value_micro) for row in accruals])
     rows = {row.invoice_id: row for row in await case_invoices(tx, case)}
     opened = await tx.ledger.open_by_invoice(case.organisation_id, list(rows))
     owed = [

@@ -60,5 +60,5 @@ async def case_money(tx: Transaction, case: CaseRow) -> CaseMoney:
     surplus = [-Money(row.amount_micro, row.currency) for row in kept if row.kind is EntryKind.SURPLUS]
     accruals = await tx.redirects.accruals(case.organisation_id, case.case_id)
     currency = case.currency
-    mined = total([Money(row.value_micro, row.currency) for row in accruals if row.booked_us is None], currency)
+    mined = total([Money(row.value_micro - row.booked_micro, row.currency) for row in accruals], currency)
     return CaseMoney(total(owed, currency), total(booked, currency), mined.rounded_up(), total(surplus, currency))

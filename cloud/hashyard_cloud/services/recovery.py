@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from hashyard_cloud.domain.default import CaseEvent
+from hashyard_cloud.domain.default import CaseEvent, CaseState
 from hashyard_cloud.domain.money import Money
 from hashyard_cloud.domain.redirect_ledger import MICRO_PER_UNIT, value
 from hashyard_cloud.services.booking import book
@@ -15,13 +15,14 @@ from hashyard_cloud.services.ports.activity import SYSTEM
 from hashyard_cloud.services.ports.database import Database, Transaction
 from hashyard_cloud.services.ports.defaults import CaseRow
 from hashyard_cloud.services.ports.redirects import AccrualRow, RedirectUnitRow
-from hashyard_cloud.services.ports.rollups import RollupRow
-from hashyard_shared.clock import US_PER_MS, US_PER_S, Clock, utc
+from hashyard_cloud.services.ports.rollups import DAY_US, HOUR_US, RollupRow
+from hashyard_shared.clock import US_PER_S, Clock, utc
 from hashyard_shared.events import ConfirmationLevel, UnitPhase
 from hashyard_shared.ids import miner_id
 
 MS_PER_S: Final = 1_000
-HOUR_US: Final = 3_600 * US_PER_S
+WINDOW_US: Final = 7 * DAY_US
+"""How long late telemetry still changes a day; after that it is final."""
 SOURCE: Final = "miner telemetry on the holding pool, confirmation level 3 or better"
 
 
@@ -68,26 +69,26 @@ class Recovery:
         return len(cases)
 
     async def _unfinished(self, tx: Transaction, case: CaseRow) -> bool:
-        if case.state.live:
+        if case.state.live or case.closed_us is None:
             return True
-        if case.closed_us is not None and self._clock.now_us() - case.closed_us < self._book_lag_us:
+        if self._clock.now_us() - case.closed_us < WINDOW_US:
             return True
         units = await tx.redirects.units(case.organisation_id, case_id=case.case_id)
-        accruals = await tx.redirects.accruals(case.organisation_id, case.case_id)
-        return any(row.at_pool_us is not None for row in units) or any(row.booked_us is None for row in accruals)
+        return any(row.at_pool_us is not None for row in units)
 
     async def reckon(self, tx: Transaction, organisation_id: str, case_id: str) -> None:
         """Bring the accruals up to date, book finished days, end the redirect when nothing is left to cure."""
         case = await self._defaults.get(tx, organisation_id, case_id)
         now_us = self._clock.now_us()
         await tx.redirects.put_accruals(await self._accruals(tx, case, now_us))
-        today = _day(now_us - self._book_lag_us)
+        today = day_of(now_us - self._book_lag_us)
         if case.state.live:
             await book(tx, now_us, case, before_day=today)
             if not (await case_money(tx, case)).to_cure.positive:
                 await book(tx, now_us, case)
                 reason = "the debt is recovered at the holding pool"
-                await self._defaults.end(tx, case, CaseEvent.RECOVERED, SYSTEM, reason)
+                event = CaseEvent.RECOVERED if case.state is CaseState.OPEN else CaseEvent.PAID
+                await self._defaults.end(tx, case, event, SYSTEM, reason)
             return
         units = await tx.redirects.units(organisation_id, case_id=case_id)
         lag_over = now_us - (case.closed_us or now_us) >= self._book_lag_us
@@ -95,45 +96,51 @@ class Recovery:
             await book(tx, now_us, case)
 
     async def _accruals(self, tx: Transaction, case: CaseRow, now_us: int) -> list[AccrualRow]:
-        units = await tx.redirects.units(case.organisation_id, case_id=case.case_id)
+        """The days within the window, worked out anew from the hours, late data included."""
         since = await self._first_at_pool(tx, case)
-        seats = await self._seats(tx, case, units)
-        booked = {
-            (row.unit_id, row.day)
-            for row in await tx.redirects.accruals(case.organisation_id, case.case_id)
-            if row.booked_us is not None
+        units = await tx.redirects.units(case.organisation_id, case_id=case.case_id)
+        by_miner = {
+            name: row for row in units if row.unit_id in since and (name := miner_id(row.mac, None)) is not None
         }
-        by_miner = {miner_id(row.mac, None): row for row in units if row.mac and row.unit_id in since}
         if not by_miner:
             return []
-        hours = await tx.rollups.hours(
-            case.organisation_id,
-            [name for name in by_miner if name is not None],
-            min(since.values()) // HOUR_US * HOUR_US,
-            now_us + 1,
-        )
+        from_us = max(min(since.values()), now_us - WINDOW_US) // DAY_US * DAY_US
+        hours = await tx.rollups.hours(case.organisation_id, list(by_miner), from_us, now_us + 1)
+        seats = await self._seats(tx, case, units)
         mined: defaultdict[tuple[str, str], list[RollupRow]] = defaultdict(list)
         for hour in hours:
-            unit = by_miner[hour.miner_id]
-            seat = seats.get(unit.unit_id)
-            late_enough = hour.start_us + HOUR_US > since[unit.unit_id]
-            if seat is not None and late_enough and seat.matches(hour):
-                mined[unit.unit_id, _day(hour.start_us)].append(hour)
-        return [
-            row
-            for (unit_id, day), found in sorted(mined.items())
-            if (unit_id, day) not in booked
-            and (row := await self._row(tx, case, unit_id, day, found, now_us)) is not None
-        ]
+            unit_id = by_miner[hour.miner_id].unit_id
+            seat = seats.get(unit_id)
+            if seat is not None and hour.start_us + HOUR_US > since[unit_id] and seat.matches(hour):
+                mined[unit_id, day_of(hour.start_us)].append(hour)
+        accruals = await tx.redirects.accruals(case.organisation_id, case.case_id)
+        known = {(row.unit_id, row.day): row for row in accruals}
+        found = []
+        for (unit_id, day), of_day in sorted(mined.items()):
+            row = await self._row(tx, case, (unit_id, day), of_day, known.get((unit_id, day)))
+            if row is not None:
+                found.append(row)
+        return found
 
     async def _row(
-        self, tx: Transaction, case: CaseRow, unit_id: str, day: str, hours: list[RollupRow], now_us: int
+        self,
+        tx: Transaction,
+        case: CaseRow,
+        key: tuple[str, str],
+        hours: list[RollupRow],
+        known: AccrualRow | None,
     ) -> AccrualRow | None:
-        price = await tx.hashprices.at(case.organisation_id, case.currency, day)
-        if price is None:
-            return None
+        unit_id, day = key
+        if known is not None and known.booked_micro:
+            # What was booked keeps its price; only hours that came late add to it.
+            price_micro, source = known.hashprice_micro, known.hashprice_source
+        else:
+            price = await tx.hashprices.at(case.organisation_id, case.currency, day)
+            if price is None:
+                return None
+            price_micro = price.price_micro
+            source = price.source if price.day == day else f"{price.source}, of {price.day}"
         ths_hours_micro = round(sum(hour.hashrate_ths_h for hour in hours) * MICRO_PER_UNIT)
-        worth = value(ths_hours_micro, Money(price.price_micro, price.currency))
         return AccrualRow(
             organisation_id=case.organisation_id,
             case_id=case.case_id,
@@ -141,13 +148,13 @@ class Recovery:
             day=day,
             ths_hours_micro=ths_hours_micro,
             measured_s=sum(hour.hashrate_known_ms for hour in hours) // MS_PER_S,
-            hashprice_micro=price.price_micro,
-            hashprice_source=price.source if price.day == day else f"{price.source}, of {price.day}",
+            hashprice_micro=price_micro,
+            hashprice_source=source,
             currency=case.currency,
-            value_micro=worth.micro,
-            until_us=now_us // US_PER_MS * US_PER_MS,
+            value_micro=value(ths_hours_micro, Money(price_micro, case.currency)).micro,
+            until_us=self._clock.now_us(),
             source=SOURCE,
-            booked_us=None,
+            booked_micro=known.booked_micro if known is not None else 0,
         )
 
     async def _first_at_pool(self, tx: Transaction, case: CaseRow) -> Mapping[str, int]:
@@ -170,5 +177,6 @@ class Recovery:
         return seats
 
 
-def _day(at_us: int) -> str:
+def day_of(at_us: int) -> str:
+    """The UTC day of a time, `2026-03-18`."""
     return utc(at_us).strftime("%Y-%m-%d")

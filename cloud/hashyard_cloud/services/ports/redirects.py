@@ -107,7 +107,7 @@ class UnitEventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccrualRow:
-    """What one unit mined at the holding pool in one UTC day. `booked_us` is set once it stands in the ledger.
+    """What one unit mined at the holding pool in one UTC day; `booked_micro` of its value stands in the ledger.
 
     `ths_hours_micro` is millionths of a TH/s-hour; `hashprice_micro` per TH/s and day; `until_us` how far the day
     is worked out; `source` says whose word the hashrate is.
@@ -125,7 +125,7 @@ class AccrualRow:
     value_micro: int
     until_us: int
     source: str
-    booked_us: int | None
+    booked_micro: int
 
 
 class RedirectsStore(Protocol):

@@ -112,5 +112,5 @@ ACCRUALS = Table(
     Column("value_micro", BigInteger, nullable=False),
     Column("until_us", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
-    Column("booked_us", BigInteger),
+    Column("booked_micro", BigInteger, nullable=False),
 )

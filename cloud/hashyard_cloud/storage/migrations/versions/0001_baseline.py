@@ -1313,7 +1313,7 @@ def _redirect_accruals() -> None:
         sa.Column("value_micro", sa.BigInteger(), nullable=False),
         sa.Column("until_us", sa.BigInteger(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("booked_us", sa.BigInteger(), nullable=True),
+        sa.Column("booked_micro", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_redirect_accruals_case_id")),
         sa.ForeignKeyConstraint(
             ["organisation_id"],
