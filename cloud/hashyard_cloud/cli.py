@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 from aiohttp import web
 
+from hashyard_cloud import cli_money
 from hashyard_cloud import settings as settings_module
 from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.app import build, open_database
@@ -26,7 +28,8 @@ from hashyard_cloud.storage.database import SqlDatabase
 from hashyard_shared.clock import SystemClock, iso
 from hashyard_shared.signing import grouped
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help="The Hashyard cloud service.")
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+cli_money.add_to(cli)
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file; else $HASHYARD_CONFIG.")]
 HostOption = Annotated[str | None, typer.Option("--host-name", help="Which host, where there are several.")]
 MAX_PASSWORD_FILE_BYTES = 4_096
@@ -38,9 +41,12 @@ def root() -> None:
 
 
 @cli.command()
-def serve(config: ConfigOption = None) -> None:
+def serve(
+    agents_only: Annotated[bool, typer.Option(help="Serve agents without the pages for people.")] = False,
+    config: ConfigOption = None,
+) -> None:
     """Run the service until SIGINT or SIGTERM."""
-    asyncio.run(_serve(settings_module.load(config)))
+    asyncio.run(_serve(settings_module.load(config), pages=not agents_only))
 
 
 @cli.command()
@@ -70,27 +76,35 @@ def enroll_code(
     asyncio.run(_enroll_code(settings_module.load(config), site, host))
 
 
-async def _serve(settings: Settings) -> None:
-    runner = web.AppRunner(build(settings), handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+async def _serve(settings: Settings, *, pages: bool) -> None:
+    listening = _bind(settings)
+    runner = web.AppRunner(build(settings, pages=pages), handle_signals=False, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise PortInUseError(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set host and port"
-            ) from error
+        await web.SockSite(runner, listening).start()
         typer.echo(f"hashyard-cloud is ready at {settings.base_url}")
         await stop.wait()
     finally:
         await runner.cleanup()
+        listening.close()
 
 
+def _bind(settings: Settings) -> socket.socket:
+    """Take the address before anything is opened, so that a second start fails at once and clearly."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=LISTEN_BACKLOG)
+    except OSError as error:
+        raise PortInUseError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set host and port"
+        ) from error
+
+
+LISTEN_BACKLOG = 512
 SHUTDOWN_TIMEOUT_S = 2.0
 """Long-polls are cut when the service stops; agents come back by themselves."""
 
@@ -127,7 +141,7 @@ async def _enroll_code(settings: Settings, site: str, host: str | None) -> None:
     typer.echo(str(minted.code))
     typer.echo(
         f"for one agent at {minted.site_name}, until {iso(minted.expires_at_us)} ({CODE_LIFETIME_S // 60} min);"
-        f" on the rack host: hashyard-agent enroll --cloud {settings.base_url} <code>",
+        f" on the rack host: hashyard-agent enroll --cloud-url {settings.base_url} --code <code>",
         err=True,
     )
 
