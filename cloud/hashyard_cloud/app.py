@@ -27,6 +27,7 @@ from hashyard_cloud.storage.database import SqlDatabase
 from hashyard_cloud.storage.telemetry.clickhouse import open_telemetry
 from hashyard_cloud.web import keys
 from hashyard_cloud.web.api import agent as agent_api
+from hashyard_cloud.web.install import install as install_pages
 from hashyard_shared.clock import Clock, SystemClock
 from hashyard_shared.protocol import MAX_REQUEST_BYTES
 
@@ -51,9 +52,7 @@ def build(settings: Settings, clock: Clock | None = None, *, pages: bool = True)
     app.cleanup_ctx.append(_run)
     app.router.add_routes(agent_api.routes())
     if pages:
-        from hashyard_cloud.web.install import install  # noqa: PLC0415 - temporary
-
-        install(app)
+        install_pages(app)
     return app
 
 

@@ -17,6 +17,7 @@ CloudError                      500 internal
     ├── StoreError              a store cannot be opened
     ├── SchemaTooNewError       the store was written by a newer version
     ├── SchemaMismatchError     the store was written by an unreleased version
+    ├── TelemetryBusyError      another process owns the telemetry store
     └── PortInUseError          something else listens there
 """
 
@@ -172,3 +173,7 @@ class StoreError(StartError):
 
     code = ErrorCode.UNAVAILABLE
     exit_code = 6
+
+
+class TelemetryBusyError(StoreError):
+    """Another process owns the telemetry store."""

@@ -84,7 +84,7 @@ class Settings(_Section):
     @property
     def telemetry_url(self) -> str:
         """The telemetry store; chDB in the data directory unless set."""
-        return self.telemetry_dsn or f"chdb:///{self.data_dir.absolute() / 'telemetry'}"
+        return self.telemetry_dsn or f"chdb://{self.data_dir.absolute() / 'telemetry'}"
 
     @property
     def master_key_path(self) -> Path:

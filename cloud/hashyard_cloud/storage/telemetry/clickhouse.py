@@ -1,19 +1,23 @@
 """The telemetry store over clickhouse-connect.
 
 chDB allows one instance in a process and is not to be called from several threads, so one dedicated thread owns
-the client, whichever engine the DSN names.
+the client, whichever engine the DSN names. It does not keep a second process off its directory; a lock file does.
 """
 
 import asyncio
+import fcntl
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 import numpy as np
 import pyarrow as pa
 
-from hashyard_cloud.errors import MalformedError, StoreError
+from hashyard_cloud.errors import MalformedError, StoreError, TelemetryBusyError
 from hashyard_cloud.services.ports.telemetry import MAX_BUCKETS, MAX_SERIES_MINERS, SeriesPoint
 from hashyard_cloud.storage.telemetry import schema
 from hashyard_shared.clock import US_PER_MS
@@ -21,15 +25,17 @@ from hashyard_shared.telemetry import COLUMN_SCALES
 
 _Answer = TypeVar("_Answer")
 MS_PER_S: Final = 1_000
+CHDB_SCHEME: Final = "chdb://"
 _HASHRATE_SCALE: Final = COLUMN_SCALES["hashrate_ths"]
 
 
 class ClickHouseTelemetry:
     """Implements `services.ports.telemetry.TelemetryStore`; made by `open_telemetry`."""
 
-    def __init__(self, thread: ThreadPoolExecutor, client: Any) -> None:
+    def __init__(self, thread: ThreadPoolExecutor, client: Any, lock: int | None) -> None:
         self._thread = thread
         self._client = client
+        self._lock = lock
 
     async def insert_block(self, block_no: int, samples: Any) -> None:
         numbered = samples.append_column("block_no", pa.array(np.full(samples.num_rows, block_no, np.uint32)))
@@ -66,6 +72,8 @@ class ClickHouseTelemetry:
     async def close(self) -> None:
         await self._call(self._client.close)
         self._thread.shutdown(wait=True)
+        if self._lock is not None:
+            os.close(self._lock)
 
     async def _rows(self, query: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
         rows: Sequence[Sequence[Any]] = await self._call(
@@ -82,13 +90,32 @@ class ClickHouseTelemetry:
 
 async def open_telemetry(dsn: str) -> ClickHouseTelemetry:
     """Connect and make the table; raises `StoreError` that says what is wrong with the DSN or the directory."""
+    lock = _lock(Path(urlsplit(dsn).path)) if dsn.startswith(CHDB_SCHEME) else None
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="telemetry")
     try:
         client = await asyncio.get_running_loop().run_in_executor(thread, _connect, dsn)
     except Exception as error:  # the driver's and the engine's own errors have no common root
         thread.shutdown(wait=True)
+        if lock is not None:
+            os.close(lock)
         raise StoreError(f"cannot open the telemetry store {_shown(dsn)}: {error}") from error
-    return ClickHouseTelemetry(thread, client)
+    return ClickHouseTelemetry(thread, client, lock)
+
+
+def _lock(directory: Path) -> int:
+    """Own the directory until this process ends or closes the descriptor."""
+    try:
+        descriptor = os.open(directory.with_name(f"{directory.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot open the telemetry store in {directory}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise TelemetryBusyError(
+            f"another process uses the telemetry store in {directory}; for several, set telemetry_dsn to a server"
+        ) from error
+    return descriptor
 
 
 def _connect(dsn: str) -> Any:
