@@ -49,6 +49,17 @@ class Rules:
     bounce_wait_s: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What follows from a verdict."""
+
+    start: Sequence[BoundUnit] = ()
+    renew: Sequence[RedirectUnitRow] = ()
+    repeat: Sequence[RedirectUnitRow] = ()
+    give_back: Sequence[RedirectUnitRow] = ()
+    reason: ReasonCode = ReasonCode.OPERATOR
+
+
 class Defaults:
     """The life of default cases. Every method works in the caller's transaction."""
 
@@ -117,11 +128,26 @@ class Defaults:
         case = await self._overtaken(tx, case)
         found = await self.situation(tx, case)
         case = await self._note_gate(tx, found)
-        if found.verdict.open:
-            await self._order_open(tx, case, found)
-        elif case.state is CaseState.OPEN:
-            await self._give_back_if_lost(tx, case, found)
+        steps = await self._steps(tx, found)
+        if steps.start:
+            await self._redirect(tx, case, found, steps.start)
+        if steps.renew:
+            count = await self._desk.renew(tx, steps.renew)
+            await self.note(tx, case, SYSTEM, "lease-renewed", f"Lease renewed for {count} units")
+        await self._desk.repeat(tx, steps.repeat)
+        await self._give_back(tx, case, steps.give_back, steps.reason)
         return found
+
+    async def would_act(self, tx: Transaction, case: CaseRow) -> bool:
+        """Whether `act` would change anything, so that the scheduled look does not hold up those who write."""
+        plan_over = case.state is CaseState.PLAN and (case.plan_until_us or 0) <= self._clock.now_us()
+        if plan_over or not (await case_money(tx, case)).open.positive:
+            return True
+        found = await self.situation(tx, case)
+        if case.gate_us is None or case.gate_open is not found.verdict.open:
+            return True
+        steps = await self._steps(tx, found)
+        return bool(steps.start or steps.renew or steps.repeat or steps.give_back)
 
     async def _overtaken(self, tx: Transaction, case: CaseRow) -> CaseRow:
         """End a case whose invoices were settled in another way, and open one whose plan ran out."""
@@ -146,30 +172,45 @@ class Defaults:
         await self.note(tx, changed, SYSTEM, "gate", f"{text}; not met: {missing}" if missing else text)
         return changed
 
-    async def _order_open(self, tx: Transaction, case: CaseRow, found: CaseSituation) -> None:
+    async def _steps(self, tx: Transaction, found: CaseSituation) -> "_Steps":
+        """What follows from a verdict; nothing while a plan or an end has taken the case out of its hands."""
+        if found.case.state is not CaseState.OPEN:
+            return _Steps()
+        return await (self._open_steps(tx, found) if found.verdict.open else self._shut_steps(tx, found))
+
+    async def _open_steps(self, tx: Transaction, found: CaseSituation) -> "_Steps":
         now_us = self._clock.now_us()
         wanted = {unit.unit_id for unit in found.verdict.units}
         rows = {row.unit_id: row for row in found.redirect_units}
-        fresh = [
-            one for one in found.bound if one.unit.unit_id in wanted and _may_start(rows.get(one.unit.unit_id))
-        ]
         live = [row for row in found.redirect_units if row.live and row.wanted is OrderKind.REDIRECT]
-        due = [row for row in live if row.unit_id in wanted and (row.renew_us or now_us) <= now_us]
-        if fresh:
-            await self._redirect(tx, case, found, fresh)
-        if due:
-            count = await self._desk.renew(tx, due)
-            await self.note(tx, case, SYSTEM, "lease-renewed", f"Lease renewed for {count} units")
-        outdated = {row.unit_id for row in await self._desk.outdated(tx, case.organisation_id)}
-        again = [row for row in live if row.unit_id in outdated & wanted and row not in due]
-        await self._desk.repeat(tx, again)
-        # A smaller share was agreed: what is no longer part of it goes back.
+        renew = [row for row in live if row.unit_id in wanted and (row.renew_us or now_us) <= now_us]
+        outdated = {row.unit_id for row in await self._desk.outdated(tx, found.case.organisation_id)}
+        # A smaller share was agreed, or a unit left the contract: what is no longer part of it goes back.
         agreed = wanted | {unit.unit_id for unit in found.verdict.held_back}
-        left_out = [row for row in live if row.unit_id not in agreed]
-        await self._give_back(tx, case, left_out, ReasonCode.OPERATOR)
+        return _Steps(
+            start=[
+                one for one in found.bound if one.unit.unit_id in wanted and _may_start(rows.get(one.unit.unit_id))
+            ],
+            renew=renew,
+            repeat=[row for row in live if row.unit_id in outdated & wanted and row not in renew],
+            give_back=[row for row in live if row.unit_id not in agreed],
+        )
+
+    async def _shut_steps(self, tx: Transaction, found: CaseSituation) -> "_Steps":
+        lost = {item.key for item in found.verdict.missing}
+        redirected = [row for row in found.redirect_units if row.live and row.wanted is OrderKind.REDIRECT]
+        controls = await tx.redirects.controls(found.case.organisation_id)
+        reasons = SHUT_RESTORES | (FREEZES if controls is not None and controls.freeze_restores else {})
+        everything = next((reasons[key] for key in reasons if key in lost), None)
+        if everything is not None:
+            return _Steps(give_back=redirected, reason=everything)
+        # What was ordered but not carried out yet is a new redirect: it stops whatever shut the gate.
+        reason = next((FREEZES[key] for key in FREEZES if key in lost), ReasonCode.OPERATOR)
+        waiting = [row for row in redirected if row.phase is UnitPhase.WAITING]
+        return _Steps(give_back=waiting, reason=reason)
 
     async def _redirect(
-        self, tx: Transaction, case: CaseRow, found: CaseSituation, units: list[BoundUnit]
+        self, tx: Transaction, case: CaseRow, found: CaseSituation, units: Sequence[BoundUnit]
     ) -> None:
         count = await self._desk.redirect(tx, case, units)
         text = f"{count} of {len(units)} redirect orders signed, {found.money.to_cure.text()} to cure"
@@ -178,19 +219,6 @@ class Defaults:
             await tx.defaults.update_case(replace(case, redirected_us=self._clock.now_us()))
             words = notice_texts.redirected(case.number, len(units), found.money.to_cure)
             await self._notify(tx, case, NoticeKind.REDIRECTED, words)
-
-    async def _give_back_if_lost(self, tx: Transaction, case: CaseRow, found: CaseSituation) -> None:
-        lost = {item.key for item in found.verdict.missing}
-        controls = await tx.redirects.controls(case.organisation_id)
-        reasons = SHUT_RESTORES | (FREEZES if controls is not None and controls.freeze_restores else {})
-        everything = next((reasons[key] for key in reasons if key in lost), None)
-        if everything is not None:
-            await self._give_back(tx, case, found.redirect_units, everything)
-            return
-        # What was ordered but not carried out yet is a new redirect: it stops whatever shut the gate.
-        reason = next((FREEZES[key] for key in FREEZES if key in lost), ReasonCode.OPERATOR)
-        waiting = [row for row in found.redirect_units if row.live and row.phase is UnitPhase.WAITING]
-        await self._give_back(tx, case, waiting, reason)
 
     async def _give_back(
         self, tx: Transaction, case: CaseRow, rows: Sequence[RedirectUnitRow], reason: ReasonCode

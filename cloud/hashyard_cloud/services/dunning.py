@@ -84,7 +84,11 @@ class Dunning:
     async def judge(self, organisation_id: str) -> int:
         """Judge the gate of every live case, and order, renew or give back what follows from it."""
         async with self._database.reading() as tx:
-            cases = await tx.defaults.cases(organisation_id, live_only=True)
+            cases = [
+                case
+                for case in await tx.defaults.cases(organisation_id, live_only=True)
+                if await self._defaults.would_act(tx, case)
+            ]
         for case in cases:
             async with self._database.transaction() as tx:
                 current = await self._defaults.get(tx, organisation_id, case.case_id)

@@ -76,13 +76,13 @@ class OrderDesk:
         """Live units whose order names an agent, key or epoch that is not the present one."""
         rows = await tx.redirects.units(organisation_id, live_only=True)
         agents = await self._agents(tx, organisation_id, rows)
+        named = await tx.redirects.live_identities(organisation_id)
         found = []
         for row in rows:
             agent = agents.get(row.unit_id)
             if agent is None or (agent.clone_suspected_at_us is not None and row.wanted is OrderKind.REDIRECT):
                 continue
-            order = await tx.redirects.order(organisation_id, row.order_id)
-            if order is None or (order.agent_id, order.agent_key, order.epoch) != _identity(agent):
+            if named.get(row.unit_id) != _identity(agent):
                 found.append(row)
         return found
 

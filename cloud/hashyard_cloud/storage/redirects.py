@@ -119,6 +119,24 @@ class RedirectsStore:
         )
         return [record[0] for record in (await self._connection.execute(query)).all()]
 
+    async def live_identities(self, organisation_id: str) -> Mapping[str, tuple[str, str, int]]:
+        newest = and_(
+            REDIRECT_ORDERS.c.order_id == REDIRECT_UNITS.c.order_id,
+            REDIRECT_ORDERS.c.organisation_id == REDIRECT_UNITS.c.organisation_id,
+        )
+        query = (
+            select(
+                REDIRECT_UNITS.c.unit_id,
+                REDIRECT_ORDERS.c.agent_id,
+                REDIRECT_ORDERS.c.agent_key,
+                REDIRECT_ORDERS.c.epoch,
+            )
+            .join(REDIRECT_ORDERS, newest)
+            .where(REDIRECT_UNITS.c.organisation_id == organisation_id, REDIRECT_UNITS.c.live.is_(True))
+        )
+        records = (await self._connection.execute(query)).all()
+        return {record[0]: (record[1], record[2], int(record[3])) for record in records}
+
     async def add_unit_event(self, row: UnitEventRow) -> bool:
         kind = postgresql if self._connection.dialect.name == "postgresql" else sqlite
         statement = kind.insert(UNIT_EVENTS).values(values(row)).on_conflict_do_nothing()
