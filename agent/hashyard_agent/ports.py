@@ -59,15 +59,21 @@ class Pool:
     url: str
     worker: str
     password: str | None
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PoolGroup:
-    """Pools that share the hashrate of one quota; most families have a single unnamed group."""
+    """Pools that share a part of the hashrate; most families have a single unnamed group.
+
+    The part is a `quota` (whole, against the other groups') or a fixed `share` (0 to 1); `uid` is the firmware's.
+    """
 
     pools: tuple[Pool, ...]
     name: str = ""
     quota: int | None = None
+    share: float | None = None
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

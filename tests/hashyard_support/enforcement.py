@@ -15,7 +15,7 @@ from hashyard_agent.adapters.writers import pool_writers
 from hashyard_agent.enforcement.enforcer import Enforcer
 from hashyard_agent.enforcement.model import AgentFacts, EnforcementPolicy, UnitRow
 from hashyard_agent.locks import MinerLocks
-from hashyard_agent.ports import Identity
+from hashyard_agent.ports import Identity, PoolWriter
 from hashyard_agent.trust import RecordedCustomer, RecordedPool, RecordedPools, Trust
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.events import Event
@@ -43,6 +43,10 @@ FAMILIES: Final[dict[str, str]] = {
     "luxos": "luxos",
     "vnish": "vnish",
     "bitaxe": "bitaxe",
+    "antminer-old": "antminer-old",
+    "whatsminer-v3": "whatsminer-v3",
+    "braiins": "braiins-os",
+    "cgminer": "cgminer",
 }
 """The simulator's name of a family -> the profile's."""
 
@@ -116,8 +120,17 @@ class FactoryLogins:
     """The factory credentials of the simulated families."""
 
     def for_miner(self, identity: Identity) -> list[Credential]:
-        account = "admin" if identity.family in {"whatsminer-v2", "vnish"} else "root"
+        account = {"whatsminer-v2": "admin", "vnish": "admin", "whatsminer-v3": "super"}.get(
+            identity.family, "root"
+        )
         return [Credential(account, account)]
+
+
+def writers_for(farm: Farm) -> dict[str, PoolWriter]:
+    """All writers; loopback has no link-layer table, so the farm tells the MACs that the link would."""
+    return pool_writers(
+        FactoryLogins(), lambda ip: next((d.identity.mac for d in farm.devices if d.identity.ip == ip), None)
+    )
 
 
 @dataclass
@@ -276,7 +289,7 @@ class Site:
             self.enforcer = Enforcer(
                 agent=AgentFacts(AGENT_ID, self.agent_key, ORGANISATION_ID, SITE_ID, lambda: self.epoch),
                 policy=self.policy,
-                writers=pool_writers(FactoryLogins()),
+                writers=writers_for(self.farm),
                 locator=self.locator,
                 locks=MinerLocks(),
                 trust=TrustFiles(self.trust_path, self.recorded_path),

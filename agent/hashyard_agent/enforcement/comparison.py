@@ -27,7 +27,8 @@ def same_url(left: str, right: str) -> bool:
 def same_pool(wanted: Pool, read: Pool) -> bool:
     """Whether what was read is what was wanted; a password that cannot be read proves nothing either way."""
     password = wanted.password is None or read.password is None or wanted.password == read.password
-    return same_url(wanted.url, read.url) and wanted.worker == read.worker and password
+    same = same_url(wanted.url, read.url) and wanted.worker == read.worker
+    return same and wanted.enabled == read.enabled and password
 
 
 def is_blank(pool: Pool) -> bool:
@@ -49,7 +50,8 @@ def same_groups(wanted: Sequence[PoolGroup], read: Sequence[PoolGroup]) -> bool:
         return False
     for want, have in zip(wanted, read, strict=True):
         left, right = trimmed(want.pools), trimmed(have.pools)
-        if (want.name, want.quota) != (have.name, have.quota) or len(left) != len(right):
+        same_part = (want.name, want.quota, want.share) == (have.name, have.quota, have.share)
+        if not same_part or len(left) != len(right):
             return False
         if not all(same_pool(one, other) for one, other in zip(left, right, strict=True)):
             return False

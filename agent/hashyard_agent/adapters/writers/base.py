@@ -16,6 +16,8 @@ MAX_REMEMBERED: Final = 20_000
 MAX_POOL_ROWS: Final = 64
 _TRUE: Final = frozenset({True, "true", "Y"})
 
+_OFF: Final = frozenset({"disabled", "rejecting"})
+
 T = TypeVar("T")
 Row = Mapping[str, Any]
 
@@ -120,7 +122,15 @@ def by_priority(rows: Iterable[Row]) -> list[Row]:
 
 def configured(rows: Iterable[Row]) -> tuple[Pool, ...]:
     """Rows of `pools` as configured pools; this API never gives a password back."""
-    return tuple(Pool(str(row.get("URL", "")), str(row.get("User", "")), None) for row in by_priority(rows))
+    return tuple(
+        Pool(
+            str(row.get("URL", "")),
+            str(row.get("User", "")),
+            None,
+            enabled=str(row.get("Status", "")).lower() not in _OFF,
+        )
+        for row in by_priority(rows)
+    )
 
 
 def seen_pools(rows: Iterable[Row]) -> tuple[PoolSeen, ...]:

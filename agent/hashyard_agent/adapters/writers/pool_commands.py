@@ -5,6 +5,7 @@ that was cut off leaves pools behind; the next run takes them for old ones, so r
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from hashyard_agent.adapters.wire import cgminer
@@ -34,14 +35,18 @@ async def replace_pools(ip: str, wanted: Sequence[Pool], *, max_slots: int) -> N
     added = sorted(configured([row])[0].url for row in rows[len(old) :])
     if not _ends_with(rows, wanted):
         raise MinerRefusedError(ip, f"the added pools do not show: {', '.join(added)[:200] or 'none'}")
-    await cgminer(ip, "switchpool", str(len(rows) - len(wanted)))
+    first = len(rows) - len(wanted)
+    await cgminer(ip, "switchpool", str(first))
+    for number in (first + at for at, pool in enumerate(wanted) if not pool.enabled):
+        await cgminer(ip, "disablepool", str(number))
     for number in range(len(rows) - len(wanted) - 1, -1, -1):
         await cgminer(ip, "removepool", str(number))
 
 
 def _ends_with(rows: Sequence[dict[str, Any]], wanted: Sequence[Pool]) -> bool:
     tail = [configured([row])[0] for row in rows[-len(wanted) :]]
-    return len(tail) == len(wanted) and all(same_pool(w, t) for w, t in zip(wanted, tail, strict=True))
+    fresh = [replace(pool, enabled=True) for pool in wanted]
+    return len(tail) == len(fresh) and all(same_pool(w, t) for w, t in zip(fresh, tail, strict=True))
 
 
 async def _make_room(ip: str, rows: list[dict[str, Any]], keep: int) -> list[dict[str, Any]]:
