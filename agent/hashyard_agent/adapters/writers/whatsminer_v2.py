@@ -60,7 +60,6 @@ class WhatsminerV2Writer:
         "whatsminer-v2",
         max_slots=SLOTS,
         password_readable=False,
-        write_restarts_mining=False,
         readback_after_s=0.2,
     )
 
