@@ -1,5 +1,7 @@
 """Composition of money and enforcement, for the service and the command line alike."""
 
+from typing import Final
+
 from hashyard_cloud.adapters.smtp import SmtpTransport
 from hashyard_cloud.jobs.runner import Job
 from hashyard_cloud.services.defaults import Defaults, Rules
@@ -9,6 +11,7 @@ from hashyard_cloud.services.enforcement import Enforcement
 from hashyard_cloud.services.freezes import Freezes
 from hashyard_cloud.services.holding_pools import HoldingPoolBook
 from hashyard_cloud.services.journal import Journals
+from hashyard_cloud.services.journal_heads import JournalHeads
 from hashyard_cloud.services.orders import LeaseTerms, OrderDesk
 from hashyard_cloud.services.payments import Payments
 from hashyard_cloud.services.ports.database import Database
@@ -18,6 +21,9 @@ from hashyard_cloud.services.signing_keys import SigningKeys
 from hashyard_cloud.services.unit_events import UnitEvents
 from hashyard_cloud.settings import Settings
 from hashyard_shared.clock import Clock
+
+HEADS_INTERVAL_S: Final = 60
+"""How often it is looked whether a day's journal heads are published already."""
 
 
 def enforcement(settings: Settings, clock: Clock, box: SecretBox) -> Enforcement:
@@ -48,5 +54,6 @@ def jobs(settings: Settings, database: Database, clock: Clock, built: Enforcemen
     return [
         Job("dunning", tick_s, dunning.run),
         Job("email", tick_s, Postman(database, clock, transport).run),
+        Job("journal-heads", max(tick_s, HEADS_INTERVAL_S), JournalHeads(database, clock).run),
         Job("recovery", max(tick_s, settings.gate.recovery_interval_s), recovery.run),
     ]

@@ -1,5 +1,7 @@
 """What notices say: plain words, with what is owed, until when, and what happens otherwise."""
 
+from collections.abc import Sequence
+
 from hashyard_cloud.domain.dunning import Terms, duration_text
 from hashyard_cloud.domain.money import Money
 from hashyard_cloud.services.ports.contracts import ContractVersionRow
@@ -71,6 +73,18 @@ def restored(number: str, why: str) -> Text:
     return (
         f"{number}: your machines are being given back",
         f"Default case {number}: {why}. Your machines are ordered back to the pools they had before.\n",
+    )
+
+
+def journal_head(day: str, heads: Sequence[tuple[str, int, str]]) -> Text:
+    """The heads of the journals that record what is done to a customer's machines: (agent, lines, hash)."""
+    lines = "\n".join(f"{agent}: {count} lines, {digest}" for agent, count, digest in heads)
+    return (
+        f"Enforcement journal, head of {day}",
+        (
+            "Keep this message: with these figures you can tell later whether anything that was recorded up to now "
+            f"was changed, added or taken out.\n\n{lines}\n"
+        ),
     )
 
 

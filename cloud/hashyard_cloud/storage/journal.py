@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hashyard_cloud.services.ports.journal import JournalHeadRow
+from hashyard_cloud.services.ports.journal import JournalHeadRow, PublicationRow
 from hashyard_cloud.storage.rows import loaded, values
-from hashyard_cloud.storage.tables.journal import JOURNAL_HEADS, JOURNAL_LINES
+from hashyard_cloud.storage.tables.journal import JOURNAL_HEADS, JOURNAL_LINES, JOURNAL_PUBLICATIONS
 from hashyard_shared.journal import JournalLine
 
 
@@ -53,6 +53,16 @@ class JournalStore:
         ]
         if rows:
             await self._connection.execute(insert(JOURNAL_LINES), rows)
+
+    async def add_publication(self, row: PublicationRow) -> None:
+        await self._connection.execute(insert(JOURNAL_PUBLICATIONS).values(values(row)))
+
+    async def publications(self, organisation_id: str, customer_id: str | None = None) -> list[PublicationRow]:
+        query = select(JOURNAL_PUBLICATIONS).where(JOURNAL_PUBLICATIONS.c.organisation_id == organisation_id)
+        if customer_id is not None:
+            query = query.where(JOURNAL_PUBLICATIONS.c.customer_id == customer_id)
+        query = query.order_by(JOURNAL_PUBLICATIONS.c.published_us.desc(), JOURNAL_PUBLICATIONS.c.agent_id)
+        return [loaded(PublicationRow, record) for record in (await self._connection.execute(query)).all()]
 
     async def line(self, organisation_id: str, agent_id: str, index: int) -> JournalLine | None:
         found = await self.lines(organisation_id, agent_id, index, 1)

@@ -21,6 +21,20 @@ class JournalHeadRow:
     published_us: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationRow:
+    """The head of a journal as a customer was told it that day: nobody can rewrite what is before it."""
+
+    organisation_id: str
+    customer_id: str
+    agent_id: str
+    day: str
+    lines: int
+    hash: str
+    published_us: int
+    notice_id: str | None
+
+
 class JournalStore(Protocol):
     """Append and read."""
 
@@ -35,6 +49,12 @@ class JournalStore(Protocol):
     ) -> None: ...
 
     async def line(self, organisation_id: str, agent_id: str, index: int) -> JournalLine | None: ...
+
+    async def add_publication(self, row: PublicationRow) -> None: ...
+
+    async def publications(self, organisation_id: str, customer_id: str | None = None) -> list[PublicationRow]:
+        """Newest first."""
+        ...
 
     async def lines(self, organisation_id: str, agent_id: str, start: int, limit: int) -> list[JournalLine]:
         """From index `start` on."""

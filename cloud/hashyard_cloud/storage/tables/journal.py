@@ -27,3 +27,16 @@ JOURNAL_LINES = Table(
     Column("hash", Text, nullable=False),
     Column("received_us", BigInteger, nullable=False),
 )
+
+JOURNAL_PUBLICATIONS = Table(
+    "journal_publications",
+    METADATA,
+    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), primary_key=True),
+    Column("customer_id", Text, ForeignKey("customers.customer_id"), primary_key=True),
+    Column("agent_id", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("lines", Integer, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("published_us", BigInteger, nullable=False),
+    Column("notice_id", Text),
+)

@@ -833,6 +833,31 @@ def _invites() -> None:
     op.create_index("ix_invites_organisation", "invites", ["organisation_id", "customer_id"], unique=False)
 
 
+def _journal_publications() -> None:
+    op.create_table(
+        "journal_publications",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("published_us", sa.BigInteger(), nullable=False),
+        sa.Column("notice_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_journal_publications_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_journal_publications_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint(
+            "organisation_id", "customer_id", "agent_id", "day", name=op.f("pk_journal_publications")
+        ),
+    )
+
+
 def _memberships() -> None:
     op.create_table(
         "memberships",
@@ -1449,6 +1474,7 @@ def upgrade() -> None:
     _contracts()
     _disputes()
     _invites()
+    _journal_publications()
     _memberships()
     _notices()
     _payments()
@@ -1492,6 +1518,7 @@ def downgrade() -> None:
     op.drop_table("payments")
     op.drop_table("notices")
     op.drop_table("memberships")
+    op.drop_table("journal_publications")
     op.drop_table("invites")
     op.drop_table("disputes")
     op.drop_table("contracts")
