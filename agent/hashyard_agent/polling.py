@@ -297,11 +297,17 @@ class Poller:
             if roster_id != self._roster_id:
                 self._outbox.put(BatchKind.ROSTER, cycle_at_us, len(members), codec.encode(roster))
                 self._roster_id = roster_id
-            self._outbox.put(BatchKind.TELEMETRY, cycle_at_us, len(members), codec.encode(cycle))
-            self._send_events()
         except StoreError as error:
             _log.error("cycle could not be kept: %s", error)
             self._note_gap("store", int(running.interval_s * US_PER_S), 1, samples=len(members))
+            return
+        try:
+            body = codec.encode(cycle, codec.LEVEL_KEPT)
+            self._outbox.put(BatchKind.TELEMETRY, cycle_at_us, len(members), body)
+            self._send_events()
+        except StoreError as error:
+            # The outbox enters this cycle in its own ledger as soon as it can write again.
+            _log.error("cycle could not be kept: %s", error)
 
     def _send_events(self) -> None:
         events: list[Event] = self._details.take_events()

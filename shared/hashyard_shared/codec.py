@@ -14,7 +14,9 @@ from hashyard_shared.errors import ErrorCode, SharedError
 FORMAT_JSON_ZSTD: Final = 1
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 MAX_DECODED_BYTES: Final = 32 * 1024 * 1024
-_LEVEL: Final = 9
+LEVEL_USUAL: Final = 9
+LEVEL_KEPT: Final = 15
+"""For what is written once and may be kept for weeks: a tenth smaller for four times the work (8 µs a sample)."""
 
 
 class CodecError(SharedError):
@@ -35,14 +37,14 @@ class UnknownFormatError(CodecError):
     code = ErrorCode.UNSUPPORTED
 
 
-def encode_bytes(data: bytes) -> bytes:
-    """Pack raw JSON bytes into a body."""
-    return bytes([FORMAT_JSON_ZSTD]) + zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+def encode_bytes(data: bytes, level: int = LEVEL_USUAL) -> bytes:
+    """Pack raw JSON bytes into a body; `level` is zstd's."""
+    return bytes([FORMAT_JSON_ZSTD]) + zstandard.ZstdCompressor(level=level).compress(data)
 
 
-def encode(model: BaseModel) -> bytes:
+def encode(model: BaseModel, level: int = LEVEL_USUAL) -> bytes:
     """Pack a model into a body."""
-    return encode_bytes(model.model_dump_json().encode())
+    return encode_bytes(model.model_dump_json().encode(), level)
 
 
 def decode_bytes(body: bytes) -> bytes:
