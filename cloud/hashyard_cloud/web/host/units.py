@@ -36,6 +36,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/equipment/{unit_id}", host_page(detail)),
         web.get("/equipment/{unit_id}/live", host_page(live)),
+        web.get("/equipment/{unit_id}/pools", host_page(pools)),
         web.get("/equipment/{unit_id}/edit", host_page(edit, FLOOR)),
         web.post("/equipment/{unit_id}/edit", host_page(save, FLOOR)),
         web.get("/equipment/{unit_id}/chart.json", host_page(chart)),
@@ -111,8 +112,13 @@ async def detail(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 
 
 async def live(request: web.Request, viewer: Viewer) -> web.StreamResponse:
-    """GET /equipment/{unit_id}/live: figures and pools, which refresh themselves."""
+    """GET /equipment/{unit_id}/live: the figures, which refresh themselves."""
     return show(request, viewer, "host/units/live.html", **await _context(request, viewer))
+
+
+async def pools(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /equipment/{unit_id}/pools: the pools, which refresh themselves."""
+    return show(request, viewer, "host/units/pools.html", **await _context(request, viewer))
 
 
 async def edit(request: web.Request, viewer: Viewer) -> web.StreamResponse:

@@ -52,6 +52,14 @@
     if (bar) bar.hidden = picked.length === 0;
   });
 
+  // A part that refreshes itself waits while somebody is working in it.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const part = event.detail.elt;
+    if (part.matches("[hx-trigger^=every]") && part.querySelector("details[open], input:focus, textarea:focus, button:focus")) {
+      event.preventDefault();
+    }
+  });
+
   document.querySelectorAll("[data-bulk]").forEach((bar) => { bar.hidden = true; });
 })();
 

@@ -26,43 +26,63 @@
     return context.createPattern(tile, "repeat");
   };
 
-  const drawBands = (bands, narrow) => (plot) => {
+  const visible = (plot, band) => {
+    const { bbox } = plot;
+    const left = Math.max(bbox.left, plot.valToPos(band.from, "x", true));
+    const right = Math.min(bbox.left + bbox.width, plot.valToPos(band.to, "x", true));
+    return right < bbox.left || left > bbox.left + bbox.width || right - left < 1 ? null : { left, right };
+  };
+
+  const shade = (bands) => (plot) => {
     const { ctx, bbox } = plot;
     const ratio = window.devicePixelRatio || 1;
     ctx.save();
+    for (const band of bands) {
+      const at = visible(plot, band);
+      if (!at) continue;
+      const redirected = band.kind === "redirected";
+      ctx.fillStyle = redirected ? css("--violet-soft") : band.kind === "curtailed" ? css("--curtail") : hatch(ctx);
+      ctx.globalAlpha = redirected ? 0.7 : 1;
+      ctx.fillRect(at.left, bbox.top, at.right - at.left, bbox.height);
+      ctx.globalAlpha = 1;
+      if (!redirected) continue;
+      ctx.strokeStyle = css("--violet");
+      ctx.setLineDash([4 * ratio, 3 * ratio]);
+      ctx.beginPath();
+      ctx.moveTo(at.left, bbox.top);
+      ctx.lineTo(at.left, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.setLineDash([]);
+    }
+    ctx.restore();
+  };
+
+  // Above the lines and on their own ground, so that nothing runs through them; a phone has them in the caption.
+  const labels = (bands, narrow) => (plot) => {
+    if (narrow) return;
+    const { ctx, bbox } = plot;
+    const ratio = window.devicePixelRatio || 1;
+    const inks = { redirected: css("--violet"), curtailed: css("--amber") };
+    ctx.save();
+    ctx.font = `${11 * ratio}px Inter, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     let row = 0;
     let lastRight = -1;
     for (const band of bands) {
-      const left = Math.max(bbox.left, plot.valToPos(band.from, "x", true));
-      const right = Math.min(bbox.left + bbox.width, plot.valToPos(band.to, "x", true));
-      if (right < bbox.left || left > bbox.left + bbox.width || right - left < 1) continue;
-      if (band.kind === "redirected") {
-        ctx.fillStyle = css("--violet-soft");
-        ctx.globalAlpha = 0.7;
-      } else if (band.kind === "curtailed") {
-        ctx.fillStyle = css("--curtail");
-      } else {
-        ctx.fillStyle = hatch(ctx);
-      }
-      ctx.fillRect(left, bbox.top, right - left, bbox.height);
-      ctx.globalAlpha = 1;
-      if (band.kind === "redirected") {
-        ctx.strokeStyle = css("--violet");
-        ctx.setLineDash([4 * ratio, 3 * ratio]);
-        ctx.beginPath();
-        ctx.moveTo(left, bbox.top);
-        ctx.lineTo(left, bbox.top + bbox.height);
-        ctx.stroke();
-        ctx.setLineDash([]);
-      }
-      if (narrow || !band.text) continue;
-      ctx.font = `${11 * ratio}px Inter, sans-serif`;
-      ctx.fillStyle = band.kind === "redirected" ? css("--violet") : band.kind === "curtailed" ? css("--amber") : css("--quiet");
+      const at = visible(plot, band);
+      if (!at || !band.text) continue;
       const width = ctx.measureText(band.text).width;
-      const x = Math.min(left + 6 * ratio, bbox.left + bbox.width - width - 4 * ratio);
+      const x = Math.min(at.left + 6 * ratio, bbox.left + bbox.width - width - 6 * ratio);
       row = x < lastRight ? row + 1 : 0;
       lastRight = x + width;
-      ctx.fillText(band.text, x, bbox.top + bbox.height * 0.45 + row * 15 * ratio);
+      const y = bbox.top + bbox.height * 0.62 + row * 17 * ratio;
+      ctx.fillStyle = css("--card");
+      ctx.globalAlpha = 0.88;
+      ctx.fillRect(x - 3 * ratio, y - 12 * ratio, width + 6 * ratio, 16 * ratio);
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = inks[band.kind] || css("--quiet");
+      ctx.fillText(band.text, x, y);
     }
     ctx.restore();
   };
@@ -93,7 +113,7 @@
         label: item.label, scale: item.axis === 2 ? "y2" : "y", stroke: css(item.color), width: item.dashed ? 1.5 : 2,
         dash: item.dashed ? [5, 4] : undefined, spanGaps: false, points: { show: false },
       }))],
-      hooks: { drawClear: [drawBands(data.bands, box.clientWidth < 500)], setCursor: [(plot) => tell(plot, data, box, zone)] },
+      hooks: { drawClear: [shade(data.bands)], draw: [labels(data.bands, box.clientWidth < 500)], setCursor: [(plot) => tell(plot, data, box, zone)] },
     };
   }
 
