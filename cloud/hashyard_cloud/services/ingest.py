@@ -110,7 +110,9 @@ class Ingest:
         )
         suspected = now_us if strange and current.clone_suspected_at_us is None else None
         nonce = secrets.token_urlsafe(NONCE_BYTES)
-        await tx.agents.rotate_nonce(agent.organisation_id, agent.agent_id, nonce, current.sync_nonce, suspected)
+        # What it showed stays good beside the new one: several answers in a row may be lost on the way.
+        previous = contact.sync_nonce if contact.sync_nonce in expected else current.sync_nonce
+        await tx.agents.rotate_nonce(agent.organisation_id, agent.agent_id, nonce, previous, suspected)
         if suspected is not None:
             await tx.desired.bump(agent.organisation_id, agent.site_id)
         return nonce
