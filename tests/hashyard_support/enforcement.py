@@ -284,7 +284,7 @@ class Site:
     @asynccontextmanager
     async def running(self, *, boot_id: str = "boot-1", time: bool = True) -> AsyncIterator["Site"]:
         """The enforcer runs; ended as by a stop of the service."""
-        store = SqliteEnforcementStore(self.folder / "enforcement.db")
+        store = self.open_store()
         try:
             self.enforcer = Enforcer(
                 agent=AgentFacts(AGENT_ID, self.agent_key, ORGANISATION_ID, SITE_ID, lambda: self.epoch),
@@ -311,6 +311,9 @@ class Site:
                     raise RuntimeError("the enforcer ended by itself") from task.exception()
         finally:
             store.close()
+
+    def open_store(self) -> SqliteEnforcementStore:
+        return SqliteEnforcementStore(self.folder / "enforcement.db")
 
     def row(self, unit: str) -> UnitRow | None:
         assert self.enforcer is not None
