@@ -125,7 +125,7 @@ class Pages:
                 tx,
                 row.organisation_id,
                 self.actor,
-                reference="main",
+                reference=slug or "holding",
                 url=HOLDING_URL,
                 worker="caprock.{unit}",
                 password="x",

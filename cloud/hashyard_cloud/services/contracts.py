@@ -211,21 +211,23 @@ async def new_terms(
     organisation_id: str,
     actor: Actor,
     contract_id: str,
-    effective_us: int,
+    effective_us: int | None,
     given: TermsInput,
 ) -> ContractVersionRow:
-    """Other terms from a date on; what was in force before stays as it was."""
+    """Other terms from a date on, None being now; what was in force before stays as it was."""
     _check(given)
     async with database.transaction() as tx:
         row = await get(tx, organisation_id, contract_id)
         if row.state is not ContractState.ACTIVE:
             raise ConflictError("New terms can be given to an active contract only.")
         versions = await tx.contracts.versions(organisation_id, contract_id)
-        if effective_us < max(clock.now_us(), versions[-1].effective_us + 1):
+        now_us = clock.now_us()
+        from_us = now_us if effective_us is None else effective_us
+        if from_us < max(now_us, versions[-1].effective_us + 1):
             raise MalformedError(
                 "New terms start now or later, and after the terms before them.", field="effective"
             )
-        version = _version(clock, row, versions[-1].version + 1, effective_us, actor, given)
+        version = _version(clock, row, versions[-1].version + 1, from_us, actor, given)
         await tx.contracts.add_version(version)
         text = f"Contract {row.number}: version {version.version}"
         await _record(tx, clock, actor, row, "contract.version", text)

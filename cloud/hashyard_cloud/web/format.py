@@ -88,10 +88,12 @@ def rate(micro: int, currency: str = "USD") -> str:
 
 
 def duration(span_us: int | None, missing: str = DASH) -> str:
-    """`2 d 4 h`, `2 h 06 min`, `34 min`, `12 s`."""
+    """`17 d`, `2 d 4 h`, `2 h 06 min`, `34 min`, `12 s`."""
     if span_us is None:
         return missing
     span = max(0, span_us)
+    if span >= 10 * _US_PER_DAY:
+        return f"{span // _US_PER_DAY} d"
     if span >= _US_PER_DAY:
         return f"{span // _US_PER_DAY} d {span % _US_PER_DAY // _US_PER_HOUR} h"
     if span >= _US_PER_HOUR:

@@ -25,7 +25,7 @@ from hashyard_cloud.web import keys, security
 from hashyard_cloud.web.render import html
 
 LOG: Final = logging.getLogger(__name__)
-VIEWER: Final = "viewer"
+VIEWER: Final = web.RequestKey("VIEWER", Viewer)
 FLASH_COOKIE: Final = "hashyard_flash"
 MAX_FLASH_CHARS: Final = 300
 STAFF: Final = frozenset({Role.OWNER, Role.ADMIN, Role.BILLING, Role.TECHNICIAN, Role.VIEWER})
@@ -46,14 +46,14 @@ class Crumb:
 
 async def viewer_of(request: web.Request) -> Viewer | None:
     """Who holds the session cookie of this request; asked once for each request."""
-    if VIEWER not in request:
-        secret = request.cookies.get(security.SESSION_COOKIE)
-        found = (
-            await users.resolve(request.app[keys.DATABASE], request.app[keys.CLOCK], secret) if secret else None
-        )
+    known = request.get(VIEWER)
+    secret = request.cookies.get(security.SESSION_COOKIE)
+    if known is not None or not secret:
+        return known
+    found = await users.resolve(request.app[keys.DATABASE], request.app[keys.CLOCK], secret)
+    if found is not None:
         request[VIEWER] = found
-    viewer: Viewer | None = request[VIEWER]
-    return viewer
+    return found
 
 
 def actor_of(viewer: Viewer) -> Actor:

@@ -55,9 +55,7 @@ def set_cookie(request: web.Request, response: web.StreamResponse, name: str, va
 
 def form_token(request: web.Request) -> str:
     """The token for forms before login: a cookie that the form must repeat."""
-    token: str = request.get("form_token") or request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(32)
-    request["form_token"] = token
-    return token
+    return request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(32)
 
 
 async def check_form(request: web.Request, expected: str | None) -> None:

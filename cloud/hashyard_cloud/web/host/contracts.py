@@ -84,7 +84,7 @@ async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 def _choices() -> dict[str, list[tuple[str, str]]]:
     return {
         "kinds": [(kind.value, kind.label) for kind in ContractKind],
-        "bases": [(basis.value, basis.label.capitalize()) for basis in BillingBasis],
+        "bases": [(basis.value, basis.label[0].upper() + basis.label[1:]) for basis in BillingBasis],
         "currencies": [(code, code) for code in CURRENCIES],
     }
 
@@ -243,9 +243,7 @@ async def save_terms(request: web.Request, viewer: Viewer) -> web.StreamResponse
         if row.state is ContractState.DRAFT:
             await contracts.save_draft(database, clock, viewer.organisation_id, actor, row.contract_id, given)
             return go(f"/contracts/{row.contract_id}/units", "Draft saved.")
-        await contracts.new_terms(
-            database, clock, viewer.organisation_id, actor, row.contract_id, clock.now_us(), given
-        )
+        await contracts.new_terms(database, clock, viewer.organisation_id, actor, row.contract_id, None, given)
     except MalformedError as error:
         return _form(request, viewer, form, _errors(error), contract=row, customer_name=name)
     return go(
