@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -142,23 +142,27 @@ def first_start(world: World, progress: Progress) -> None:
     )
     progress.advance(steps)
     machines = seed.devices([world.miner(miner["ip"]) for miner in world.miners()])
-    asyncio.run(
+    customer_ids = asyncio.run(
         seed.fill(world.cloud_config, organisation_id, world.plan.sites, machines, world.plan.waits, UNREGISTERED)
     )
     progress.advance(steps)
-    notes = {"organisation_id": organisation_id}
+    notes = {"organisation_id": organisation_id, "customers": customer_ids}
     (folder / "demo.json").write_text(json.dumps(notes), encoding="utf-8")
 
 
-def enrol(world: World, site: SitePlan) -> None:
-    """What a technician does on a rack host: a code from the cloud, then `enroll`."""
+def enrol(world: World, site: SitePlan, customer_ids: dict[str, str]) -> None:
+    """What a technician does on a rack host: a code from the cloud, `enroll`, customers' pools written down."""
     code = world.cloud_command("enroll-code", site.name).splitlines()[0]
     world.agent_command(site, "enroll", "--code", code, "--yes")
+    here = {fleet.customer for fleet in site.fleets}
+    for plan in seed.CUSTOMERS:
+        if plan.defaults and plan.worker in here:
+            world.record_pools(site, customer_ids[plan.worker], plan.name, plan.worker)
 
 
-def notes_of(world: World) -> dict[str, str]:
+def notes_of(world: World) -> dict[str, Any]:
     """What the first start wrote down."""
-    found: dict[str, str] = json.loads((world.plan.folder / "demo.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((world.plan.folder / "demo.json").read_text(encoding="utf-8"))
     return found
 
 
@@ -177,7 +181,7 @@ def start(world: World) -> None:
         agents = progress.add_task("agents enrolled and started", total=len(world.plan.sites))
         for site in world.plan.sites:
             if not world.enrolled(site):
-                enrol(world, site)
+                enrol(world, site, notes_of(world)["customers"])
             world.start_agent(site)
             progress.advance(agents)
         scan = progress.add_task("miners found and read", total=miners)

@@ -106,8 +106,8 @@ async def fill(
     machines: Sequence[Device],
     waits: Waits,
     unregistered: int,
-) -> None:
-    """Everything but the host itself. The last `unregistered` machines stay unregistered."""
+) -> dict[str, str]:
+    """Everything but the host itself; answers customer ids by worker. `unregistered` machines are left out."""
     clock = SystemClock()
     database = await open_database(cloud_settings.load(config, {}))
     try:
@@ -119,8 +119,10 @@ async def fill(
             unit_id = await _unit(database, clock, organisation_id, machine, site_ids, codes, number)
             units.setdefault(machine.customer, []).append(unit_id)
         await _hashprice(database, clock, organisation_id)
-        for plan in CUSTOMERS:
-            await _customer(database, clock, organisation_id, plan, units.get(plan.worker, []), waits)
+        return {
+            plan.worker: await _customer(database, clock, organisation_id, plan, units.get(plan.worker, []), waits)
+            for plan in CUSTOMERS
+        }
     finally:
         await database.close()
 
@@ -181,7 +183,7 @@ async def _hashprice(database: Database, clock: Clock, organisation_id: str) -> 
 
 async def _customer(
     database: Database, clock: Clock, organisation_id: str, plan: CustomerPlan, unit_ids: list[str], waits: Waits
-) -> None:
+) -> str:
     given = read(
         customers.CustomerInput,
         {"name": plan.name, "company": plan.name, "email": plan.email, "active": True, "portal_access": True},
@@ -213,3 +215,4 @@ async def _customer(
             tx, now_us, organisation_id, SEEDER, draft.contract_id, [hosting], period=period
         )
         await invoices.issue(tx, now_us, organisation_id, SEEDER, invoice.invoice_id)
+    return customer.customer_id

@@ -16,6 +16,12 @@ from typing import Any, Final
 from hashyard_demo.processes import Program, run, wait_until
 
 READY_TIMEOUT_S: Final = 60
+CUSTOMER_POOLS: Final = (
+    "stratum+tcp://pool-a.example:3333",
+    "stratum+tcp://pool-b.example:3333",
+    "stratum+tcp://pool-c.example:25",
+)
+CUSTOMER_POOL_PASSWORD: Final = "x"
 HTTP_TIMEOUT_S: Final = 10
 MAX_PER_SITE: Final = 500
 MAIL_PORT_OFFSET: Final = 5
@@ -146,6 +152,11 @@ class World:
         ]
         for site in plan.sites:
             lines += ["", "[[sites]]", f'name = "{site.slug}"', f'subnet = "{site.subnet}"']
+            pools = ", ".join(
+                f'{{ url = "{url}", user = "{{customer}}.{{n:03}}", password = "{CUSTOMER_POOL_PASSWORD}" }}'
+                for url in CUSTOMER_POOLS
+            )
+            lines.append(f"pools = [{pools}]")
             for fleet in site.fleets:
                 lines += [
                     "[[sites.miners]]",
@@ -180,6 +191,15 @@ class World:
     def agent_command(self, site: SitePlan, *arguments: str) -> str:
         """Run `hashyard-agent` to its end and return what it printed."""
         return run([program("hashyard-agent"), *arguments, "--config", str(self.agent_config(site))], {})
+
+    def record_pools(self, site: SitePlan, customer_id: str, name: str, account: str) -> None:
+        """As a technician: write down a customer's pools on site; some firmwares never give passwords back."""
+        for url in CUSTOMER_POOLS:
+            self.agent_command(
+                site,
+                *("pools", "record", customer_id, url, account + ".{unit}"),
+                *("--password", CUSTOMER_POOL_PASSWORD, "--name", name),
+            )
 
     def enrolled(self, site: SitePlan) -> bool:
         """Whether this site's agent has an identity already."""
