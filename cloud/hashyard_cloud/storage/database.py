@@ -20,6 +20,7 @@ from hashyard_cloud.storage.activity import ActivityStore
 from hashyard_cloud.storage.agents import AgentsStore
 from hashyard_cloud.storage.api_tokens import ApiTokensStore
 from hashyard_cloud.storage.contracts import ContractsStore
+from hashyard_cloud.storage.customer_pools import CustomerPoolsStore
 from hashyard_cloud.storage.customers import CustomersStore
 from hashyard_cloud.storage.defaults import DefaultsStore
 from hashyard_cloud.storage.desired import DesiredStore
@@ -40,6 +41,7 @@ from hashyard_cloud.storage.miners import MinersStore
 from hashyard_cloud.storage.notices import NoticesStore
 from hashyard_cloud.storage.organisations import OrganisationsStore
 from hashyard_cloud.storage.payments import PaymentsStore
+from hashyard_cloud.storage.pool_figures import PoolFiguresStore
 from hashyard_cloud.storage.redirects import RedirectsStore
 from hashyard_cloud.storage.rollups import RollupsStore
 from hashyard_cloud.storage.signing_keys import SigningKeysStore
@@ -180,6 +182,14 @@ class SqlTransaction:
     @cached_property
     def signing_keys(self) -> SigningKeysStore:
         return SigningKeysStore(self.connection)
+
+    @cached_property
+    def pool_figures(self) -> PoolFiguresStore:
+        return PoolFiguresStore(self.connection)
+
+    @cached_property
+    def customer_pools(self) -> CustomerPoolsStore:
+        return CustomerPoolsStore(self.connection)
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)

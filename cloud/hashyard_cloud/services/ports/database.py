@@ -12,6 +12,7 @@ from hashyard_cloud.services.ports.activity import ActivityStore
 from hashyard_cloud.services.ports.agents import AgentsStore
 from hashyard_cloud.services.ports.api_tokens import ApiTokensStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
+from hashyard_cloud.services.ports.customer_pools import CustomerPoolsStore
 from hashyard_cloud.services.ports.customers import CustomersStore
 from hashyard_cloud.services.ports.defaults import DefaultsStore
 from hashyard_cloud.services.ports.desired import DesiredStore
@@ -32,6 +33,7 @@ from hashyard_cloud.services.ports.miners import MinersStore
 from hashyard_cloud.services.ports.notices import NoticesStore
 from hashyard_cloud.services.ports.organisations import OrganisationsStore
 from hashyard_cloud.services.ports.payments import PaymentsStore
+from hashyard_cloud.services.ports.pool_figures import PoolFiguresStore
 from hashyard_cloud.services.ports.redirects import RedirectsStore
 from hashyard_cloud.services.ports.rollups import RollupsStore
 from hashyard_cloud.services.ports.signing_keys import SigningKeysStore
@@ -128,6 +130,12 @@ class Transaction(Protocol):
 
     @property
     def signing_keys(self) -> SigningKeysStore: ...
+
+    @property
+    def pool_figures(self) -> PoolFiguresStore: ...
+
+    @property
+    def customer_pools(self) -> CustomerPoolsStore: ...
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Run this after the commit, not at all after a rollback; it must not raise."""

@@ -680,6 +680,25 @@ def _password_resets() -> None:
     )
 
 
+def _pool_figures() -> None:
+    op.create_table(
+        "pool_figures",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("pool", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("hashrate_cths", sa.BigInteger(), nullable=False),
+        sa.Column("shares_accepted", sa.BigInteger(), nullable=True),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("source_sha256", sa.Text(), nullable=False),
+        sa.Column("imported_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_pool_figures_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "pool", "worker", "day", name=op.f("pk_pool_figures")),
+    )
+
+
 def _redirect_controls() -> None:
     op.create_table(
         "redirect_controls",
@@ -785,6 +804,48 @@ def _contracts() -> None:
     )
     op.create_index("ix_contracts_customer", "contracts", ["organisation_id", "customer_id"], unique=False)
     op.create_index("ux_contracts_organisation_number", "contracts", ["organisation_id", "number"], unique=True)
+
+
+def _customer_pool_sites() -> None:
+    op.create_table(
+        "customer_pool_sites",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("recorded_us", sa.BigInteger(), nullable=True),
+        sa.Column("assigned_us", sa.BigInteger(), nullable=True),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_customer_pool_sites_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_customer_pool_sites_organisation_id"),
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.site_id"], name=op.f("fk_customer_pool_sites_site_id")),
+        sa.PrimaryKeyConstraint("organisation_id", "customer_id", "site_id", name=op.f("pk_customer_pool_sites")),
+    )
+
+
+def _customer_pools() -> None:
+    op.create_table(
+        "customer_pools",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("set_us", sa.BigInteger(), nullable=False),
+        sa.Column("set_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_customer_pools_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_customer_pools_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "customer_id", "position", name=op.f("pk_customer_pools")),
+    )
 
 
 def _disputes() -> None:
@@ -1467,11 +1528,14 @@ def upgrade() -> None:
     _organisation_logos()
     _organisation_old_slugs()
     _password_resets()
+    _pool_figures()
     _redirect_controls()
     _signing_keys()
     _sites()
     _unit_events()
     _contracts()
+    _customer_pool_sites()
+    _customer_pools()
     _disputes()
     _invites()
     _journal_publications()
@@ -1521,11 +1585,14 @@ def downgrade() -> None:
     op.drop_table("journal_publications")
     op.drop_table("invites")
     op.drop_table("disputes")
+    op.drop_table("customer_pools")
+    op.drop_table("customer_pool_sites")
     op.drop_table("contracts")
     op.drop_table("unit_events")
     op.drop_table("sites")
     op.drop_table("signing_keys")
     op.drop_table("redirect_controls")
+    op.drop_table("pool_figures")
     op.drop_table("password_resets")
     op.drop_table("organisation_old_slugs")
     op.drop_table("organisation_logos")
