@@ -8,7 +8,7 @@ addresses move between devices.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
@@ -92,9 +92,13 @@ class Sweeper(Protocol):
         ports: Sequence[int],
         *,
         timeout_s: float | None = None,
+        known_ports: Mapping[str, tuple[int, ...]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Swept:
-        """Ask every address; bounded in sockets and time. `progress` is called with (done, found)."""
+        """Ask every address, one with `known_ports` on these alone; bounded in sockets and time.
+
+        `progress` is called with (done, found).
+        """
         ...
 
 
@@ -201,7 +205,10 @@ class Discovery:
             started_s = self._clock.monotonic_s()
             addresses = self._fleet.addresses()
             swept = await self._sweeper.sweep(
-                addresses, self._profiles.ports(), timeout_s=self._config.known_timeout_s
+                addresses,
+                self._profiles.ports(),
+                timeout_s=self._config.known_timeout_s,
+                known_ports={ip: miner.open_ports for ip in addresses if (miner := self._fleet.by_ip(ip))},
             )
             self._touch(swept.open_ports)
             return ScanResult(

@@ -1,12 +1,15 @@
-"""MACs from the kernel's link-layer table: of hosts on the same link only, for families that tell none."""
+"""The kernel's link-layer table: who answers on the same link, and with which MAC."""
 
+import ipaddress
 from pathlib import Path
 from typing import Final
 
 from hashyard_shared.ids import MalformedIdError, normalise_mac
 
 _TABLE: Final = Path("/proc/net/arp")
+_ROUTES: Final = Path("/proc/net/route")
 _COMPLETE: Final = 0x2
+REFRESH_S: Final = 0.25
 
 
 def link_mac(ip: str, table: Path = _TABLE) -> str | None:
@@ -14,11 +17,7 @@ def link_mac(ip: str, table: Path = _TABLE) -> str | None:
 
     A MAC that answers for several addresses is a router's or a proxy's and belongs to none of them.
     """
-    try:
-        rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
-    except (OSError, UnicodeDecodeError):
-        return None
-    known = {row[0]: row[3] for row in rows if len(row) >= 6 and int(row[2], 16) & _COMPLETE}
+    known = answering(table)
     found = known.get(ip)
     if found is None or sum(1 for mac in known.values() if mac == found) > 1:
         return None
@@ -26,6 +25,49 @@ def link_mac(ip: str, table: Path = _TABLE) -> str | None:
         return normalise_mac(found)
     except MalformedIdError:
         return None
+
+
+def answering(table: Path = _TABLE) -> dict[str, str]:
+    """Address -> MAC of every host on a link of this machine that answered."""
+    try:
+        rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {row[0]: row[3] for row in rows if len(row) >= 6 and int(row[2], 16) & _COMPLETE}
+
+
+def own_links(routes: Path = _ROUTES) -> list[ipaddress.IPv4Network]:
+    """The subnets that this machine is on itself, without a router between."""
+    found = []
+    try:
+        rows = [line.split() for line in routes.read_text(encoding="ascii").splitlines()[1:]]
+        for row in rows:
+            destination, gateway, mask = (int(row[at], 16).to_bytes(4, "little") for at in (1, 2, 7))
+            if not any(gateway) and any(mask):
+                prefix = int.from_bytes(mask, "big").bit_count()
+                found.append(ipaddress.IPv4Network((destination, prefix), strict=False))
+    except (OSError, ValueError, IndexError):
+        return []
+    return found
+
+
+class Link:
+    """Whether an address that was silent is absent, as far as the link can tell."""
+
+    def __init__(self) -> None:
+        self._links = own_links()
+        self._answering: dict[str, str] = {}
+        self._read_at_s = float("-inf")
+
+    def is_absent(self, ip: str, now_s: float) -> bool:
+        """On a link of our own and nobody answers for it there; False where a router is between."""
+        address = ipaddress.IPv4Address(ip)
+        if not any(address in link for link in self._links):
+            return False
+        if now_s - self._read_at_s > REFRESH_S:
+            self._answering = answering()
+            self._read_at_s = now_s
+        return ip not in self._answering
 
 
 def table_size(table: Path = _TABLE) -> int:

@@ -7,7 +7,8 @@ accepts, refuses, or its link layer answered) is asked on the others.
 Two limits of the kernel hide miners when nobody minds them. File descriptors: the soft limit is raised to the
 hard one and the width of the sweep follows from it. The neighbour table: an address that nobody has takes 3 s
 to find out and an entry of about 1,000 meanwhile; when it overflows the kernel refuses (ENOBUFS), the address is
-asked again later and the sweep narrows.
+asked again later and the sweep narrows. The kernel tells of a dead address by an ICMP message to itself, which it
+limits in number, so most time out instead; the table then says whether anybody answered on the link.
 """
 
 import asyncio
@@ -18,15 +19,20 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-CONNECT_TIMEOUT_S: Final = 3.6
-"""Longer than the 3 s after which the kernel gives up on a link-layer address, and than a second lost SYN."""
+from hashyard_agent.adapters.arp import Link
+
+CONNECT_TIMEOUT_S: Final = 3.2
+"""Longer than the 3 s after which the kernel gives up on a link-layer address, and than two lost SYNs."""
 KNOWN_TIMEOUT_S: Final = 1.5
-MAX_WIDTH: Final = 768
+MAX_WIDTH: Final = 4_096
+NEIGHBOUR_SHARE: Final = 0.85
+"""How much of the neighbour table a sweep may fill; others on the machine need entries too."""
+ASSUMED_NEIGHBOUR_LIMIT: Final = 1_024
 MIN_WIDTH: Final = 32
 WANTED_DESCRIPTORS: Final = 8_192
 RESERVED_DESCRIPTORS: Final = 256
@@ -88,17 +94,22 @@ class ConnectSweeper:
         ports: Sequence[int],
         *,
         timeout_s: float | None = None,
+        known_ports: Mapping[str, tuple[int, ...]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> SweepResult:
-        """Ask every address; `progress(done, found)` is called in the event loop now and then."""
+        """Ask every address; `progress(done, found)` is called in the event loop now and then.
+
+        An address with `known_ports` is asked on these alone.
+        """
         if not addresses or not ports:
             return SweepResult({}, len(addresses), 0.0)
         limit, note = raise_descriptor_limit()
-        width = max(MIN_WIDTH, min(self._max_width, limit - RESERVED_DESCRIPTORS))
+        width = max(MIN_WIDTH, min(self._max_width, limit - RESERVED_DESCRIPTORS, _table_room()))
         loop = asyncio.get_running_loop()
         report = None if progress is None else _threadsafe(loop, progress)
         stop = threading.Event()
-        run = _Run(addresses, tuple(ports), width, timeout_s or self._timeout_s, stop, report)
+        probes = _probes(addresses, tuple(ports), known_ports or {})
+        run = _Run(probes, width, timeout_s or self._timeout_s, stop, report)
         try:
             result = await asyncio.to_thread(run.run)
         finally:
@@ -112,8 +123,7 @@ class _Run:
 
     def __init__(
         self,
-        addresses: Iterable[str],
-        ports: tuple[int, ...],
+        probes: Iterable["_Probe"],
         width: int,
         timeout_s: float,
         stop: threading.Event,
@@ -123,7 +133,8 @@ class _Run:
         self._timeout_s = timeout_s
         self._stop = stop
         self._report = report
-        self._state = _State(deque(_Probe(ip, ports[0], ports[1:]) for ip in addresses))
+        self._state = _State(deque(probes))
+        self._link = Link()
         self._selector = selectors.DefaultSelector()
         # All probes have one timeout, so the order of starting is the order of expiry.
         self._waiting: deque[_Probe] = deque()
@@ -214,7 +225,8 @@ class _Run:
             probe = self._waiting.popleft()
             if probe.sock is not None:
                 self._forget(probe)
-                self._settle(probe, errno.ETIMEDOUT, now_s)
+                absent = self._link.is_absent(probe.ip, now_s)
+                self._settle(probe, errno.EHOSTUNREACH if absent else errno.ETIMEDOUT, now_s)
 
     def _forget(self, probe: _Probe) -> None:
         sock, probe.sock = probe.sock, None
@@ -253,6 +265,14 @@ class _Run:
             self._state.unsettled += 1
 
 
+def _probes(
+    addresses: Iterable[str], ports: tuple[int, ...], known: Mapping[str, tuple[int, ...]]
+) -> Iterable[_Probe]:
+    for ip in addresses:
+        mine = known.get(ip) or ports
+        yield _Probe(ip, mine[0], mine[1:])
+
+
 def raise_descriptor_limit(wanted: int = WANTED_DESCRIPTORS) -> tuple[int, str]:
     """Raise the soft limit towards the hard one; returns the limit and a note when it stays low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -261,7 +281,7 @@ def raise_descriptor_limit(wanted: int = WANTED_DESCRIPTORS) -> tuple[int, str]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
         soft = ceiling
     limit = wanted if soft == resource.RLIM_INFINITY else soft
-    if limit < MAX_WIDTH + RESERVED_DESCRIPTORS:
+    if limit < _table_room() + RESERVED_DESCRIPTORS:
         return limit, (
             f"only {limit} file descriptors are allowed, so the sweep is slow; raise the hard limit "
             f"(LimitNOFILE in the service) to at least {WANTED_DESCRIPTORS}"
@@ -275,6 +295,10 @@ def neighbour_limit() -> int | None:
         return int(_NEIGHBOUR_LIMIT.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
+
+
+def _table_room() -> int:
+    return int((neighbour_limit() or ASSUMED_NEIGHBOUR_LIMIT) * NEIGHBOUR_SHARE)
 
 
 def _threadsafe(
