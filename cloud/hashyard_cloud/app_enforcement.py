@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from hashyard_cloud.adapters.pdf import PdfRenderer
 from hashyard_cloud.adapters.smtp import SmtpTransport
 from hashyard_cloud.jobs.runner import Job
 from hashyard_cloud.services.defaults import Defaults, Rules
 from hashyard_cloud.services.dunning import Dunning
 from hashyard_cloud.services.emails import Postman
 from hashyard_cloud.services.enforcement import Enforcement
+from hashyard_cloud.services.evidence import Evidence
 from hashyard_cloud.services.freezes import Freezes
 from hashyard_cloud.services.holding_pools import HoldingPoolBook
 from hashyard_cloud.services.journal import Journals
@@ -41,6 +43,7 @@ def enforcement(settings: Settings, clock: Clock, box: SecretBox) -> Enforcement
         freezes=Freezes(clock, defaults),
         payments=Payments(clock, defaults),
         events=UnitEvents(clock, Journals(clock), terms),
+        evidence=Evidence(clock, keys, defaults, PdfRenderer()),
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hashyard_cloud.services.defaults import Defaults
+from hashyard_cloud.services.evidence import Evidence
 from hashyard_cloud.services.freezes import Freezes
 from hashyard_cloud.services.holding_pools import HoldingPoolBook
 from hashyard_cloud.services.orders import OrderDesk
@@ -22,3 +23,4 @@ class Enforcement:
     freezes: Freezes
     payments: Payments
     events: UnitEvents
+    evidence: Evidence

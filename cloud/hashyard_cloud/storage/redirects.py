@@ -93,7 +93,7 @@ class RedirectsStore:
         query = select(REDIRECT_ORDERS).where(
             REDIRECT_ORDERS.c.organisation_id == organisation_id, REDIRECT_ORDERS.c.case_id == case_id
         )
-        query = query.order_by(REDIRECT_ORDERS.c.issued_us, REDIRECT_ORDERS.c.order_id)
+        query = query.order_by(REDIRECT_ORDERS.c.issued_us, REDIRECT_ORDERS.c.sequence, REDIRECT_ORDERS.c.unit_id)
         return [loaded(RedirectOrderRow, record) for record in (await self._connection.execute(query)).all()]
 
     async def update_order(self, row: RedirectOrderRow) -> None:
