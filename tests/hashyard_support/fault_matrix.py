@@ -1,17 +1,14 @@
 """Every family through every fault, on the way there and on the way back, judged by what the simulator saw.
 
-`python -m hashyard_support.fault_matrix` runs all of it and ends with one JSON line. What must never happen:
-a miner with blank pools, one at a pool nobody ordered, a confirmation of what is not so, a setting other than
-pools changed, a unit neither restored nor reported.
+`python -m hashyard_support.matrix_command` runs all of it. What must never happen: a miner with blank pools,
+one at a pool nobody ordered, a confirmation of what is not so, a setting other than pools changed, a unit
+neither restored nor reported.
 """
 
-import argparse
 import asyncio
 import copy
-import json
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,8 +20,7 @@ from hashyard_agent.enforcement.model import Change, EnforcementPolicy, Step, Un
 from hashyard_shared.events import UnitPhase
 from hashyard_shared.orders import OrderKind
 from hashyard_simulator.device import Device
-from hashyard_simulator.faults import FaultKind
-from hashyard_support.enforcement import FAMILIES, HOLDING, QUICK, Site, farm_of, true_pools
+from hashyard_support.enforcement import HOLDING, QUICK, Site, farm_of, true_pools
 
 LASTS_S: Final = 1.2
 SETTLE_S: Final = 12.0
@@ -142,7 +138,9 @@ class CaseSite(Site):
         return WatchedStore(self.folder / "enforcement.db", self.farm.devices[0], self.outcome)
 
 
-async def run_case(family: str, fault: FaultCase, moment: str, address: str, policy: EnforcementPolicy = POLICY) -> Outcome:
+async def run_case(
+    family: str, fault: FaultCase, moment: str, address: str, policy: EnforcementPolicy = POLICY
+) -> Outcome:
     """Redirect and restore one miner with this fault at this moment; `address` and the one after it are free."""
     outcome = Outcome(family, fault.name, moment)
     with tempfile.TemporaryDirectory() as folder:
@@ -154,20 +152,54 @@ async def run_case(family: str, fault: FaultCase, moment: str, address: str, pol
     return outcome
 
 
+class PoolWatch:
+    """Looks at the true state of a miner again and again, whatever the agent says."""
+
+    def __init__(self, device: Device, outcome: Outcome, fault: FaultCase) -> None:
+        self._device = device
+        self._outcome = outcome
+        self._loses_pools = fault.kind == "lose_pools"
+        self._pools = true_pools(device)
+        self._settings = copy.deepcopy(device.settings)
+        self._allowed = {bare_url(url) for url, _, _ in self._pools} | {HOLDING_URL}
+
+    @property
+    def restored(self) -> bool:
+        """Whether pools and all other settings are what they were."""
+        return true_pools(self._device) == self._pools and self._device.settings == self._settings
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """Note what must never be."""
+        found = {bare_url(url) for url, _, _ in true_pools(self._device)}
+        problems = []
+        if not found and not self._loses_pools:
+            problems.append("blank pools")
+        if found - self._allowed:
+            problems.append(f"at a pool nobody ordered: {sorted(found - self._allowed)}")
+        if _bare(self._device.settings) != _bare(self._settings):
+            problems.append("a setting other than pools was changed")
+        for problem in problems:
+            if problem not in self._outcome.violations:
+                self._outcome.violations.append(problem)
+
+
 class _Case:
     def __init__(self, site: CaseSite, device: Device, fault: FaultCase, outcome: Outcome) -> None:
         self.site = site
         self.device = device
         self.fault = fault
         self.outcome = outcome
-        self.pools = true_pools(device)
-        self.settings = copy.deepcopy(device.settings)
-        self.allowed = {bare_url(url) for url, _, _ in self.pools} | {HOLDING_URL}
-        self.lost = False
+        self.watch = PoolWatch(device, outcome, fault)
 
     async def run(self, moment: str) -> None:
         async with self.site.running():
-            watch = asyncio.create_task(self._watch())
+            watch = asyncio.create_task(self.watch.run())
             try:
                 await self._go(moment)
                 await self._come_back(moment)
@@ -215,7 +247,6 @@ class _Case:
             head, _, last = self.device.identity.ip.rpartition(".")
             await self.site.inject(0, "move", to=f"{head}.{int(last) + 1}")
         elif fault.kind:
-            self.lost = fault.kind == "lose_pools"
             await self.site.inject(0, fault.kind, **fault.params)
 
     async def _heal(self) -> None:
@@ -224,29 +255,11 @@ class _Case:
         elif not self.fault.at_once:
             await self.site.heal(0)
 
-    async def _watch(self) -> None:
-        while True:
-            self._look()
-            await asyncio.sleep(LOOK_S)
-
-    def _look(self) -> None:
-        found = {bare_url(url) for url, _, _ in true_pools(self.device)}
-        problems = []
-        if not found and not self.lost:
-            problems.append("blank pools")
-        if found - self.allowed:
-            problems.append(f"at a pool nobody ordered: {sorted(found - self.allowed)}")
-        if _bare(self.device.settings) != _bare(self.settings):
-            problems.append("a setting other than pools was changed")
-        for problem in problems:
-            if problem not in self.outcome.violations:
-                self.outcome.violations.append(problem)
-
     def _judge_end(self) -> None:
-        self._look()
+        self.watch.look()
         row = self.site.row("unit-0")
         assert row is not None
-        restored = true_pools(self.device) == self.pools and self.device.settings == self.settings
+        restored = self.watch.restored
         said = row.phase is UnitPhase.RESTORED and row.step is Step.IDLE
         if restored and said:
             self.outcome.result = f"restored, level {row.level}"
@@ -288,11 +301,16 @@ async def run_all(chosen: Sequence[tuple[str, FaultCase, str]], *, third_octet: 
         async with limit:
             outcome = await run_case(family, fault, moment, address)
         if shown:
-            mark = "VIOLATION " + "; ".join(outcome.violations) if outcome.violations else outcome.result
-            sys.stderr.write(f"{family:14} {fault.name:28} {moment:9} {mark}\n")
+            report(outcome)
         return outcome
 
     return list(await asyncio.gather(*(one(number, *case) for number, case in enumerate(chosen))))
+
+
+def report(outcome: Outcome) -> None:
+    """One line on standard error, while the others go on."""
+    mark = "VIOLATION " + "; ".join(outcome.violations) if outcome.violations else outcome.result
+    sys.stderr.write(f"{outcome.family:14} {outcome.fault:28} {outcome.moment:9} {mark}\n")
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -306,31 +324,3 @@ def table(outcomes: Sequence[Outcome]) -> str:
             cells.append(" / ".join("VIOLATION" if o.violations else o.result for o in found))
         lines.append(f"| {fault} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def main() -> None:
-    """Run the matrix; exit code 1 with any violation."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--families", nargs="*", default=sorted(FAMILIES), choices=sorted(FAMILIES))
-    parser.add_argument("--faults", nargs="*", default=[fault.name for fault in FAULTS])
-    parser.add_argument("--third-octet", type=int, default=100)
-    options = parser.parse_args()
-    faults = [fault for fault in FAULTS if fault.name in options.faults]
-    outcomes = asyncio.run(run_all(cases(options.families, faults), third_octet=options.third_octet, shown=True))
-    violations = Counter(problem for outcome in outcomes for problem in outcome.violations)
-    print(table(outcomes))
-    print(
-        json.dumps(
-            {
-                "cases": len(outcomes),
-                "violations": sum(violations.values()),
-                "not_restorable_reported": sum(1 for outcome in outcomes if outcome.not_restorable),
-                "families": len({outcome.family for outcome in outcomes}),
-            }
-        )
-    )
-    sys.exit(1 if violations else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -58,6 +58,15 @@ def same_groups(wanted: Sequence[PoolGroup], read: Sequence[PoolGroup]) -> bool:
     return True
 
 
+def came_out_late(restored: Sequence[PoolGroup], read: Sequence[PoolGroup]) -> bool:
+    """Whether the miner shows another list of nothing but the restored pools: our own writes, not a person's."""
+    if not restored or same_groups(restored, read):
+        return False
+    known = [pool for group in restored for pool in group.pools]
+    shown_now = [pool for group in read for pool in group.pools if not is_blank(pool)]
+    return bool(shown_now) and all(any(same_pool(one, pool) for one in known) for pool in shown_now)
+
+
 def all_blank(groups: Iterable[PoolGroup]) -> bool:
     """Whether no pool is named at all: a failed read, and never something to write."""
     return all(is_blank(pool) for group in groups for pool in group.pools)

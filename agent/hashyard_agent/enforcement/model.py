@@ -94,6 +94,7 @@ class UnitRow:
     """A unit's durable state. `goal` is what the newest accepted order, or the lapse of its lease, asks for.
 
     `episode` is true from the first write until the restore was proven; `snapshot_id` is the way back from it.
+    `untaken` counts writes of the episode that the miner accepted and did not show: they may still come out of it.
     `unproven` counts writes whose effect was never seen; while it is above zero, a restore writes even when the
     pools look right. `kept_local` says that a technician restored it: redirects wait until he lets go.
     `maintenance` is the reason a technician gave, "" when there is none.
@@ -117,6 +118,7 @@ class UnitRow:
     attempts: int = 0
     writes: int = 0
     unproven: int = 0
+    untaken: int = 0
     drifts: int = 0
     accepted_at_level_3: int | None = None
     active_pool: str | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from hashyard_agent.enforcement.book import Book
-from hashyard_agent.enforcement.comparison import differing, same_groups, seen_in, shown
+from hashyard_agent.enforcement.comparison import came_out_late, differing, same_groups, seen_in, shown
 from hashyard_agent.enforcement.model import EnforcementPolicy, JournalEntry, SnapshotRow, Step, UnitRow
 from hashyard_agent.enforcement.pairs import failed, proven
 from hashyard_agent.enforcement.planning import Plan, Planner
@@ -26,7 +26,6 @@ from hashyard_shared.events import ConfirmationLevel, PoolSeen, UnitPhase
 from hashyard_shared.orders import OrderKind
 
 LOG = logging.getLogger(__name__)
-UPTIME_SLACK_S: Final = 10.0
 AWAY: Final = frozenset({ErrorCode.MINER_UNREACHABLE, ErrorCode.MINER_TIMEOUT, ErrorCode.IDENTITY_CHANGED})
 """Codes that say the miner could not be seen, rather than that something is wrong with it."""
 PASSING: Final = AWAY | {
@@ -174,6 +173,7 @@ class Visitor:
                 episode=True,
                 writes=row.writes + 1,
                 unproven=row.unproven + 1,
+                untaken=0 if plan.snapshot is not None else row.untaken,
                 offline=False,
                 written_at_us=self._clock.now_us(),
             ),
@@ -245,6 +245,7 @@ class Visitor:
         row = replace(
             row,
             level=ConfirmationLevel.NONE,
+            untaken=row.untaken + 1,
             code=row.code or ErrorCode.WRITE_NOT_TAKEN,
             detail=row.detail or "the miner accepted the pools and does not show them",
         )
@@ -290,7 +291,8 @@ class Visitor:
         if not at.writer.traits.applies_on_restart or row.written_at_us is None:
             return True
         since_write_s = (self._clock.now_us() - row.written_at_us) / US_PER_S
-        return status.uptime_s is not None and status.uptime_s <= since_write_s + UPTIME_SLACK_S
+        # Told in whole seconds, so one more may have passed: only then it surely started after the write.
+        return status.uptime_s is not None and status.uptime_s + 1 <= since_write_s
 
     async def _prove(self, row: UnitRow, at: AtMiner) -> float | None:
         status = await self._status(at)
@@ -334,7 +336,7 @@ class Visitor:
             episode=False,
             writes=0,
             drifts=0,
-            target=(),
+            target=row.target if row.untaken else (),
             offline=False,
         )
         data = {"unit_id": row.unit_id, "mac": row.mac, "level": row.level, "how": how}
@@ -385,7 +387,8 @@ class Visitor:
     async def _watch_stuck(self, row: UnitRow, at: AtMiner) -> float:
         """A redirect is only looked at, until a new order; a customer's way back is tried for ever, slowly."""
         current = await self._read(at)
-        if row.target and same_groups(row.target, current.groups):
+        shows = bool(row.target) and same_groups(row.target, current.groups)
+        if shows and not (row.unproven and at.writer.traits.applies_on_restart):
             return await self._taken(row, at, current)
         if row.goal is OrderKind.RESTORE:
             await self._book.save(replace(row, step=Step.READY, writes=0))
@@ -395,7 +398,10 @@ class Visitor:
     async def _watch_idle(self, row: UnitRow, at: AtMiner) -> float:
         """A late write, or somebody, may put a restored unit back to the holding pool: nobody ordered that."""
         current = await self._read(at)
-        if shows_holding(current.groups, self._planner.trust()):
+        unordered = shows_holding(current.groups, self._planner.trust())
+        late = bool(row.untaken) and came_out_late(row.target, current.groups)
+        if unordered or late:
+            detail = "found at a holding pool without an order" if unordered else "an earlier write came out late"
             row = replace(
                 row,
                 goal=OrderKind.RESTORE,
@@ -405,7 +411,7 @@ class Visitor:
                 episode=True,
                 unproven=row.unproven + 1,
                 code=ErrorCode.DRIFTED,
-                detail="found at a holding pool without an order",
+                detail=detail,
             )
             entry = JournalEntry("unordered", self._about(row, at) | {"found": shown(current.groups)})
             await self._book.save(row, entry)
