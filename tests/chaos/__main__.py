@@ -46,7 +46,7 @@ class Chaos:
             name = plan.pop() if plan else self.chance.choice(names)
             self.did[name] += 1
             faults[name][0]()
-            self._pause(0.3, 1.5)
+            self._pause(1, 4)
         self._heal()
 
     def _faults(self) -> dict[str, tuple[Callable[[], None], int]]:
@@ -97,7 +97,7 @@ class Chaos:
 
     def _weather(self, mood: network.Mood) -> None:
         self.world.network.mood = mood
-        self._pause(1, 4)
+        self._pause(3, 8)
         if self.chance.random() < 0.5:
             self._kill_agent()
         self.world.network.mood = self.chance.choice((network.CALM, network.CALM, network.BAD))
@@ -176,7 +176,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description="Break everything at random, then ask the oracle.")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--miners", type=int, default=20)
+    parser.add_argument("--miners", type=int, default=100)
     parser.add_argument("--subnet", default="127.61.1.0/24")
     parser.add_argument("--logs", type=Path, default=None, help="Keep the programs' logs here.")
     given = parser.parse_args()

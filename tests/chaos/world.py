@@ -89,6 +89,19 @@ class World:
             wait_until(lambda: self.acknowledged() > 0, "the first cycle is kept", READY_TIMEOUT_S)
             yield self
 
+    @contextmanager
+    def cloud_only(self) -> Iterator["World"]:
+        """An enrolled agent that does not run, and a cloud that does."""
+        with ExitStack() as stack:
+            self.data.mkdir(parents=True)
+            stack.enter_context(self.network)
+            stack.callback(self.stop_all)
+            self._write_settings()
+            self._create_host()
+            self.start_cloud(wait=True)
+            self._enrol()
+            yield self
+
     # -- set-up --------------------------------------------------------------------------------------------
 
     def _mount(self, stack: ExitStack) -> None:
