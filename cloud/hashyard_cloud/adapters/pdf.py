@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fpdf import FPDF
-from fpdf.enums import XPos, YPos
+from fpdf.enums import Align, XPos, YPos
 from fpdf.fonts import FontFace
 
 from hashyard_cloud.services.ports.documents import Document, Section, Table
@@ -69,7 +69,11 @@ def _table(pdf: FPDF, table: Table) -> None:
     pdf.set_font(_FONT, size=7.5)
     heading = FontFace(emphasis="BOLD", fill_color=(235, 238, 243))
     with pdf.table(
-        col_widths=tuple(table.widths), headings_style=heading, line_height=_LINE_MM - 0.6, padding=0.6
+        col_widths=tuple(table.widths),
+        headings_style=heading,
+        line_height=_LINE_MM - 0.6,
+        padding=0.6,
+        text_align=Align.L,
     ) as grid:
         for cells in (table.headings, *table.rows):
             _row(grid.row(), cells)
@@ -82,7 +86,7 @@ def _row(row: "object", cells: Sequence[str]) -> None:
 
 def _text(pdf: FPDF, text: str, *, size: float, style: str = "", line_mm: float = _LINE_MM) -> None:
     pdf.set_font(_FONT, style=style, size=size)
-    pdf.multi_cell(0, line_mm, printable(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+    pdf.multi_cell(0, line_mm, printable(text), align=Align.L, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
 
 def printable(text: str) -> str:

@@ -114,13 +114,13 @@ class Delivery:
     proof: str | None = None
 
     def delivered_at_us(self, bounce_wait_s: int, now_us: int) -> int | None:
-        """When it counts as delivered: by proof, or accepted and the wait for bounces over; else None."""
-        if self.proof_at_us is not None:
-            return self.proof_at_us
+        """When it counts as delivered: by proof, or accepted and the wait for bounces over, whichever was first."""
         if self.accepted_at_us is None or self.bounced_at_us is not None:
-            return None
+            return self.proof_at_us
         over_us = self.accepted_at_us + bounce_wait_s * US_PER_S
-        return over_us if now_us >= over_us else None
+        if now_us < over_us:
+            return self.proof_at_us
+        return over_us if self.proof_at_us is None else min(over_us, self.proof_at_us)
 
 
 def cure_over_at_us(terms: Terms, notice_delivered_at_us: int) -> int:

@@ -13,7 +13,7 @@ from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
 from hashyard_cloud.services import activity, invoices, notice_texts, notices
 from hashyard_cloud.services.booking import book
 from hashyard_cloud.services.case_money import case_invoices, case_money
-from hashyard_cloud.services.gate_facts import CaseSituation, situation
+from hashyard_cloud.services.gate_facts import CaseSituation, record_gate, situation
 from hashyard_cloud.services.orders import OrderDesk
 from hashyard_cloud.services.ports.activity import SYSTEM, Actor
 from hashyard_cloud.services.ports.contracts import ContractVersionRow
@@ -130,8 +130,10 @@ class Defaults:
         case = await self._note_gate(tx, found)
         steps = await self._steps(tx, found)
         if steps.start:
+            await record_gate(tx, found, "redirect-ordered")
             await self._redirect(tx, case, found, steps.start)
         if steps.renew:
+            await record_gate(tx, found, "lease-renewed")
             count = await self._desk.renew(tx, steps.renew)
             await self.note(tx, case, SYSTEM, "lease-renewed", f"Lease renewed for {count} units")
         await self._desk.repeat(tx, steps.repeat)
@@ -166,6 +168,7 @@ class Defaults:
         now_us = self._clock.now_us()
         changed = replace(case, gate_open=is_open, gate_us=now_us)
         await tx.defaults.update_case(changed)
+        await record_gate(tx, found, "opened" if is_open else "shut")
         missing = ", ".join(item.key.value for item in found.verdict.missing)
         met = len(found.verdict.conditions) - len(found.verdict.missing)
         text = f"Redirect gate {'open' if is_open else 'shut'}: {met} of {len(found.verdict.conditions)} met"

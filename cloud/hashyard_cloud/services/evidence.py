@@ -126,7 +126,15 @@ def _case(material: Material) -> dict[str, Any]:
     return {
         "case": plain(view.case),
         "customer": {"name": material.customer.name, "company": material.customer.company},
-        "gate": [
+        "gate_records": [
+            {
+                **plain(row),
+                "conditions": json.loads(row.conditions),
+                "unit_ids": json.loads(row.unit_ids),
+            }
+            for row in material.gates
+        ],
+        "gate_now": [
             {"condition": item.key.value, "met": item.met, "text": item.text, "evidence": item.evidence}
             for item in view.verdict.conditions
         ],

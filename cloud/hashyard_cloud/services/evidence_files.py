@@ -12,6 +12,7 @@ from hashyard_cloud.services.defaults import Defaults
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractVersionRow
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.database import Transaction
+from hashyard_cloud.services.ports.defaults import GateRow
 from hashyard_cloud.services.ports.invoices import InvoiceLineRow
 from hashyard_cloud.services.ports.journal import PublicationRow
 from hashyard_cloud.services.ports.ledger import LedgerRow
@@ -37,6 +38,7 @@ class Material:
     contract: ContractRow
     versions: Sequence[ContractVersionRow]
     view: CaseView
+    gates: Sequence[GateRow]
     invoice_lines: Sequence[InvoiceLineRow]
     ledger: Sequence[LedgerRow]
     payments: Sequence[PaymentRow]
@@ -80,6 +82,7 @@ async def gather(tx: Transaction, defaults: Defaults, organisation_id: str, case
         contract=contract,
         versions=await tx.contracts.versions(organisation_id, case.contract_id),
         view=view,
+        gates=await tx.defaults.gates(organisation_id, case_id),
         invoice_lines=[
             line for row in view.invoices for line in await tx.invoices.lines(organisation_id, row.invoice_id)
         ],

@@ -1,5 +1,6 @@
 """The summary of an evidence bundle: what a person reads first."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -30,14 +31,7 @@ def summary(
         sections=[
             _case(material),
             _contract(material),
-            Section(
-                "Redirect gate as of now",
-                table=Table(
-                    ("Condition", "Met", "What was found"),
-                    (30, 8, 62),
-                    [(item.title, "yes" if item.met else "no", item.text) for item in view.verdict.conditions],
-                ),
-            ),
+            _gate(material),
             _amounts(material),
             _notices(material, bounce_wait_s),
             _history(material),
@@ -103,6 +97,26 @@ def _contract(material: Material) -> Section:
     ]
     table = Table(("Version", "In force from", "Terms", "Redirect clause"), (8, 20, 36, 36), rows)
     return Section(f"Contract {material.contract.number}", clauses, table)
+
+
+def _gate(material: Material) -> Section:
+    """As it was judged when the first redirect was ordered; without one, as it is now."""
+    headings, widths = ("Condition", "Met", "What was found"), (30, 8, 62)
+    first = next((row for row in material.gates if row.occasion == "redirect-ordered"), None)
+    if first is None:
+        rows = [(item.title, "yes" if item.met else "no", item.text) for item in material.view.verdict.conditions]
+        title = "Redirect gate as of now (no redirect was ordered)"
+        return Section(title, table=Table(headings, widths, rows))
+    rows = [(item["title"], "yes" if item["met"] else "no", item["text"]) for item in json.loads(first.conditions)]
+    claim = Money(first.claim_micro, first.currency).text()
+    lines = [
+        (
+            f"Claim {claim}, {len(json.loads(first.unit_ids))} units. Judged {len(material.gates)} times on record; "
+            "every record is in case.json."
+        )
+    ]
+    title = f"Redirect gate when the first redirect was ordered, {_when(first.at_us)}"
+    return Section(title, lines, Table(headings, widths, rows))
 
 
 def _amounts(material: Material) -> Section:

@@ -1,5 +1,6 @@
 """Gathers what the redirect gate looks at from the stores, for one case."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,13 +12,14 @@ from hashyard_cloud.services.case_money import CaseMoney, case_money
 from hashyard_cloud.services.invoices import terms_of
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractVersionRow
 from hashyard_cloud.services.ports.database import Transaction
-from hashyard_cloud.services.ports.defaults import CaseRow, LegalHoldRow
+from hashyard_cloud.services.ports.defaults import CaseRow, GateRow, LegalHoldRow
 from hashyard_cloud.services.ports.equipment import BoundUnit, UnitState
 from hashyard_cloud.services.ports.miners import SeenMiner
 from hashyard_cloud.services.ports.notices import NoticeRow
 from hashyard_cloud.services.ports.redirects import RedirectUnitRow
 from hashyard_shared.clock import iso
 from hashyard_shared.errors import ErrorCode
+from hashyard_shared.ids import new_id
 
 HELD_TEXTS: Final = {
     ErrorCode.PASSWORD_UNKNOWN: "pool password not recorded on site",
@@ -174,3 +176,35 @@ def _held_back(now_us: int, bound: BoundUnit, seen: SeenMiner | None, row: Redir
     if row is not None and row.held_code is not None and (row.held_until_us or 0) > now_us:
         return HELD_TEXTS.get(row.held_code, row.held_code.value)
     return None
+
+
+async def record_gate(tx: Transaction, found: CaseSituation, occasion: str) -> None:
+    """Keep the gate as it was judged: evidence shows what a redirect rested on, not what is true today."""
+    case, now_us = found.case, found.facts.now_us
+    conditions = [
+        {
+            "key": item.key.value,
+            "met": item.met,
+            "effect": item.effect.value,
+            "title": item.title,
+            "text": item.text,
+            "evidence": item.evidence,
+        }
+        for item in found.verdict.conditions
+    ]
+    await tx.defaults.add_gate(
+        GateRow(
+            gate_id=new_id(now_us),
+            organisation_id=case.organisation_id,
+            case_id=case.case_id,
+            at_us=now_us,
+            occasion=occasion,
+            open=found.verdict.open,
+            conditions=json.dumps(conditions, ensure_ascii=False),
+            currency=case.currency,
+            claim_micro=found.money.claim.micro,
+            to_cure_micro=found.money.to_cure.micro,
+            binding=found.facts.binding,
+            unit_ids=json.dumps([unit.unit_id for unit in found.verdict.units]),
+        )
+    )

@@ -4,7 +4,14 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hashyard_cloud.domain.default import CaseState
-from hashyard_cloud.services.ports.defaults import ApprovalRow, CaseEventRow, CaseRow, DisputeRow, LegalHoldRow
+from hashyard_cloud.services.ports.defaults import (
+    ApprovalRow,
+    CaseEventRow,
+    CaseRow,
+    DisputeRow,
+    GateRow,
+    LegalHoldRow,
+)
 from hashyard_cloud.storage.rows import loaded, values
 from hashyard_cloud.storage.tables.defaults import (
     APPROVALS,
@@ -13,6 +20,7 @@ from hashyard_cloud.storage.tables.defaults import (
     CASE_NUMBERS,
     DEFAULT_CASES,
     DISPUTES,
+    GATE_RECORDS,
     LEGAL_HOLDS,
 )
 
@@ -88,6 +96,16 @@ class DefaultsStore:
         )
         query = query.order_by(CASE_EVENTS.c.at_us, CASE_EVENTS.c.event_id)
         return [loaded(CaseEventRow, record) for record in (await self._connection.execute(query)).all()]
+
+    async def add_gate(self, row: GateRow) -> None:
+        await self._connection.execute(insert(GATE_RECORDS).values(values(row)))
+
+    async def gates(self, organisation_id: str, case_id: str) -> list[GateRow]:
+        query = select(GATE_RECORDS).where(
+            GATE_RECORDS.c.organisation_id == organisation_id, GATE_RECORDS.c.case_id == case_id
+        )
+        query = query.order_by(GATE_RECORDS.c.at_us, GATE_RECORDS.c.gate_id)
+        return [loaded(GateRow, record) for record in (await self._connection.execute(query)).all()]
 
     async def add_dispute(self, row: DisputeRow) -> None:
         await self._connection.execute(insert(DISPUTES).values(values(row)))

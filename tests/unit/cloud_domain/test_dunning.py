@@ -61,6 +61,9 @@ def test_terms_are_bounded(terms: tuple[int, int, int]) -> None:
         (10, 20, None, 100, None),
         (10, 20, 50, 100, 50),
         (None, None, 50, 60, 50),
+        (10, None, 50, 60, 40),
+        (30, None, 50, 55, 50),
+        (10, None, 35, 60, 35),
     ],
 )
 def test_delivery(

@@ -93,6 +93,27 @@ class ApprovalRow:
     withdrawn_us: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRow:
+    """The gate as it was judged when it opened or shut, or when orders followed from it: what a redirect rests on.
+
+    `conditions` is JSON: key, met, effect, title, text, evidence of each. `unit_ids` is a JSON list.
+    """
+
+    gate_id: str
+    organisation_id: str
+    case_id: str
+    at_us: int
+    occasion: str
+    open: bool
+    conditions: str
+    currency: str
+    claim_micro: int
+    to_cure_micro: int
+    binding: str
+    unit_ids: str
+
+
 class DefaultsStore(Protocol):
     """Read and write cases and their surroundings."""
 
@@ -124,6 +145,12 @@ class DefaultsStore(Protocol):
     async def add_event(self, row: CaseEventRow) -> None: ...
 
     async def events(self, organisation_id: str, case_id: str) -> list[CaseEventRow]:
+        """Oldest first."""
+        ...
+
+    async def add_gate(self, row: GateRow) -> None: ...
+
+    async def gates(self, organisation_id: str, case_id: str) -> list[GateRow]:
         """Oldest first."""
         ...
 

@@ -45,6 +45,24 @@ CASE_EVENTS = Table(
     Index("ix_case_events_case", "organisation_id", "case_id", "at_us"),
 )
 
+GATE_RECORDS = Table(
+    "gate_records",
+    METADATA,
+    Column("gate_id", Text, primary_key=True),
+    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), nullable=False),
+    Column("case_id", Text, ForeignKey("default_cases.case_id"), nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("occasion", Text, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("conditions", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("claim_micro", BigInteger, nullable=False),
+    Column("to_cure_micro", BigInteger, nullable=False),
+    Column("binding", Text, nullable=False),
+    Column("unit_ids", Text, nullable=False),
+    Index("ix_gate_records_case", "organisation_id", "case_id", "at_us"),
+)
+
 DISPUTES = Table(
     "disputes",
     METADATA,

@@ -1329,6 +1329,30 @@ def _case_invoices() -> None:
     )
 
 
+def _gate_records() -> None:
+    op.create_table(
+        "gate_records",
+        sa.Column("gate_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("case_id", sa.Text(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("occasion", sa.Text(), nullable=False),
+        sa.Column("open", sa.Boolean(), nullable=False),
+        sa.Column("conditions", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("claim_micro", sa.BigInteger(), nullable=False),
+        sa.Column("to_cure_micro", sa.BigInteger(), nullable=False),
+        sa.Column("binding", sa.Text(), nullable=False),
+        sa.Column("unit_ids", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["default_cases.case_id"], name=op.f("fk_gate_records_case_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_gate_records_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("gate_id", name=op.f("pk_gate_records")),
+    )
+    op.create_index("ix_gate_records_case", "gate_records", ["organisation_id", "case_id", "at_us"], unique=False)
+
+
 def _invoice_lines() -> None:
     op.create_table(
         "invoice_lines",
@@ -1554,6 +1578,7 @@ def upgrade() -> None:
     _approvals()
     _case_events()
     _case_invoices()
+    _gate_records()
     _invoice_lines()
     _ledger_entries()
     _redirect_accruals()
@@ -1567,6 +1592,7 @@ def downgrade() -> None:
     op.drop_table("redirect_accruals")
     op.drop_table("ledger_entries")
     op.drop_table("invoice_lines")
+    op.drop_table("gate_records")
     op.drop_table("case_invoices")
     op.drop_table("case_events")
     op.drop_table("approvals")
