@@ -194,20 +194,9 @@ def start(world: World) -> None:
 
 def scanned(world: World, progress: Progress, task: object, miners: int) -> bool:
     """Draw how many miners the cloud has seen; true when it is all of them."""
-    found = asyncio.run(count_miners(world))
+    found = asyncio.run(seed.live_miners(world.cloud_config))
     progress.update(task, completed=found)  # type: ignore[arg-type]  # rich's TaskID is an int in disguise
     return found >= miners
-
-
-async def count_miners(world: World) -> int:
-    """How many miners the cloud has a reading of."""
-    database = await open_database(cloud_settings.load(world.cloud_config, {}))
-    try:
-        async with database.reading() as tx:
-            seen = await tx.miners.seen(notes_of(world)["organisation_id"])
-            return sum(1 for one in seen if one.latest is not None)
-    finally:
-        await database.close()
 
 
 def introduce(world: World) -> None:

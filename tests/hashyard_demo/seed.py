@@ -120,8 +120,9 @@ async def fill(
             units.setdefault(machine.customer, []).append(unit_id)
         await _hashprice(database, clock, organisation_id)
         return {
-            plan.worker: await _customer(database, clock, organisation_id, plan, units.get(plan.worker, []), waits)
+            plan.worker: await _customer(database, clock, organisation_id, plan, units[plan.worker], waits)
             for plan in CUSTOMERS
+            if plan.worker in units
         }
     finally:
         await database.close()
@@ -216,3 +217,14 @@ async def _customer(
         )
         await invoices.issue(tx, now_us, organisation_id, SEEDER, invoice.invoice_id)
     return customer.customer_id
+
+
+async def live_miners(config: Path) -> int:
+    """How many miners the cloud has a reading of, at all sites of all hosts."""
+    database = await open_database(cloud_settings.load(config, {}))
+    try:
+        async with database.reading() as tx:
+            found = [await tx.miners.seen(host.organisation_id) for host in await tx.organisations.all()]
+            return sum(1 for seen in found for one in seen if one.latest is not None)
+    finally:
+        await database.close()
