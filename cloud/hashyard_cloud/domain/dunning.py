@@ -114,7 +114,7 @@ class Delivery:
     proof: str | None = None
 
     def delivered_at_us(self, bounce_wait_s: int, now_us: int) -> int | None:
-        """When it counts as delivered: by proof, or accepted and the wait for bounces over, whichever was first."""
+        """When it counts as delivered: by proof, or by acceptance and silence, whichever was first."""
         if self.accepted_at_us is None or self.bounced_at_us is not None:
             return self.proof_at_us
         over_us = self.accepted_at_us + bounce_wait_s * US_PER_S

@@ -23,7 +23,7 @@ def summary(
     material: Material, histories: Sequence[Mapping[str, Any]], created_us: int, bounce_wait_s: int
 ) -> Document:
     """The document."""
-    case, view = material.view.case, material.view
+    case = material.view.case
     return Document(
         title=f"Evidence of default case {case.number}",
         subtitle=f"{material.organisation.name} against {material.customer.company or material.customer.name}",

@@ -94,6 +94,10 @@ async def test_a_bundle_holds_the_case_and_verifies(host: Host) -> None:
         "pool": None,
         "worker": None,
     }
+    gates = json.loads(files["case.json"])["gate_records"]
+    ordered = next(row for row in gates if row["occasion"] == "redirect-ordered")
+    assert ordered["claim_micro"] == 1_000 * S
+    assert all(item["met"] for item in ordered["conditions"])
     contract = json.loads(files["contract.json"])
     assert contract["versions"][0]["redirect_clause"].startswith("§ 9.3")
     assert any(row["proof_file"] for row in json.loads(files["notices.json"]))
