@@ -52,22 +52,27 @@ def own_links(routes: Path = _ROUTES) -> list[ipaddress.IPv4Network]:
 
 
 class Link:
-    """Whether an address that was silent is absent, as far as the link can tell."""
+    """Whether an address that was silent is absent, as far as the link can tell.
+
+    What answered once counts: the kernel hands its table out in parts, and an entry that moves meanwhile is not
+    in any of them, so a single look is not proof. `watch` is therefore called all along a sweep.
+    """
 
     def __init__(self) -> None:
         self._links = own_links()
-        self._answering: dict[str, str] = {}
+        self._answered: set[str] = set()
         self._read_at_s = float("-inf")
 
-    def is_absent(self, ip: str, now_s: float) -> bool:
-        """On a link of our own and nobody answers for it there; False where a router is between."""
-        address = ipaddress.IPv4Address(ip)
-        if not any(address in link for link in self._links):
-            return False
-        if now_s - self._read_at_s > REFRESH_S:
-            self._answering = answering()
+    def watch(self, now_s: float) -> None:
+        """Look at the table now and then."""
+        if self._links and now_s - self._read_at_s > REFRESH_S:
+            self._answered.update(answering())
             self._read_at_s = now_s
-        return ip not in self._answering
+
+    def is_absent(self, ip: str) -> bool:
+        """On a link of our own and nobody answered for it there; False where a router is between."""
+        address = ipaddress.IPv4Address(ip)
+        return ip not in self._answered and any(address in link for link in self._links)
 
 
 def table_size(table: Path = _TABLE) -> int:

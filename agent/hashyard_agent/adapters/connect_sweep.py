@@ -149,6 +149,7 @@ class _Run:
             while (self._state.queue or self._in_flight) and not self._stop.is_set():
                 self._start_some()
                 self._collect()
+                self._link.watch(time.monotonic())
                 self._expire(time.monotonic())
                 if self._report is not None and time.monotonic() - reported_s > 0.1:
                     reported_s = time.monotonic()
@@ -225,7 +226,7 @@ class _Run:
             probe = self._waiting.popleft()
             if probe.sock is not None:
                 self._forget(probe)
-                absent = self._link.is_absent(probe.ip, now_s)
+                absent = self._link.is_absent(probe.ip)
                 self._settle(probe, errno.EHOSTUNREACH if absent else errno.ETIMEDOUT, now_s)
 
     def _forget(self, probe: _Probe) -> None:
