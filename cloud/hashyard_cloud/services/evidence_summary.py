@@ -111,8 +111,8 @@ def _gate(material: Material) -> Section:
     claim = Money(first.claim_micro, first.currency).text()
     lines = [
         (
-            f"Claim {claim}, {len(json.loads(first.unit_ids))} units. Judged {len(material.gates)} times on record; "
-            "every record is in case.json."
+            f"Claim {claim}, {len(json.loads(first.unit_ids))} units. "
+            f"{len(material.gates)} judgements are on record; each is in case.json."
         )
     ]
     title = f"Redirect gate when the first redirect was ordered, {_when(first.at_us)}"

@@ -18,7 +18,7 @@ from hashyard_cloud.services.journal_heads import JournalHeads
 from hashyard_shared.events import JournalAppended, UnitPhase
 from hashyard_shared.journal import GENESIS, next_line
 from hashyard_shared.signing import fingerprint, new_private_key, public_bytes
-from hashyard_support.money import OWNER, Host
+from hashyard_support.money import OWNER, Host, S
 
 OTHER = "unit-of-somebody-else"
 POOL = ["stratum+tcp://customer-pool.example:3333", "ridge.A-01"]
