@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from hashyard_cloud.services import activity
+from hashyard_cloud.services import activity, customer_pools
 from hashyard_cloud.services.gate_facts import HELD_TEXTS
 from hashyard_cloud.services.journal import Journals
 from hashyard_cloud.services.orders import LeaseTerms
@@ -136,6 +136,8 @@ class UnitEvents:
         await tx.redirects.put_units([changed])
 
     async def _site_control(self, tx: Transaction, agent: AgentRow, event: SiteControl) -> None:
+        if event.control in customer_pools.CONTROLS:
+            await customer_pools.site_told(tx, agent.organisation_id, agent.site_id, event)
         text = f"On site ({agent.name}): {event.control} {event.value}"
         actor = Actor(f"site:{agent.agent_id}", event.actor)
         await activity.record(
