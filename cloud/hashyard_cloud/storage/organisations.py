@@ -71,6 +71,10 @@ class OrganisationsStore:
         record = (await self._connection.execute(query)).one_or_none()
         return LogoRow(media_type=record[0], sha256=record[1], body=record[2]) if record else None
 
+    async def has_logo(self, organisation_id: str) -> bool:
+        query = select(LOGOS.c.sha256).where(LOGOS.c.organisation_id == organisation_id)
+        return (await self._connection.execute(query)).first() is not None
+
     async def set_logo(self, organisation_id: str, logo: LogoRow | None) -> None:
         await self._connection.execute(delete(LOGOS).where(LOGOS.c.organisation_id == organisation_id))
         if logo:

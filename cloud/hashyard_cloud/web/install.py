@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from hashyard_cloud.web import host, render, security
+from hashyard_cloud.web import host, portal, render, security
 from hashyard_cloud.web.pages import errors_middleware
 from hashyard_cloud.web.static_files import StaticFiles
 
@@ -15,3 +15,4 @@ def install(app: web.Application) -> None:
     app.middlewares.extend((security.headers_middleware, errors_middleware))
     app.router.add_get("/static/{name}", static.serve)
     app.router.add_routes(host.routes())
+    app.router.add_routes(portal.routes())

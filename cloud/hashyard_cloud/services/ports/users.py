@@ -79,7 +79,7 @@ class InviteRow:
     revoked_us: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ResetRow:
     """A password reset link, single use."""
 

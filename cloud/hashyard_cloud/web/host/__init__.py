@@ -12,9 +12,12 @@ from hashyard_cloud.web.host import (
     invoices,
     mailbox,
     redirect_controls,
+    revenue_guard,
     search,
     session,
+    settings,
     sites,
+    team,
     units,
 )
 
@@ -32,6 +35,9 @@ _FEATURES = (
     redirect_controls,
     mailbox,
     search,
+    revenue_guard,
+    settings,
+    team,
 )
 
 

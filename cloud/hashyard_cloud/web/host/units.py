@@ -165,11 +165,17 @@ async def save(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 async def _series(
     request: web.Request, viewer: Viewer
 ) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
-    unit = await _view(request, viewer)
+    return await unit_series(request, viewer.organisation_id, await _view(request, viewer))
+
+
+async def unit_series(
+    request: web.Request, organisation_id: str, unit: UnitView
+) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
+    """A unit's chart: hashrate and chip temperature, with gaps and the redirect."""
     now_us = request.app[keys.CLOCK].now_us()
     async with request.app[keys.DATABASE].reading() as tx:
-        site = await tx.sites.get(viewer.organisation_id, unit.site_id)
-        redirect = await tx.redirects.unit(viewer.organisation_id, unit.unit_id)
+        site = await tx.sites.get(organisation_id, unit.site_id)
+        redirect = await tx.redirects.unit(organisation_id, unit.unit_id)
     span = charts.window(request.query.get("range", ""), now_us, site.poll_interval_s if site else 60)
     numbers = [] if unit.miner_no is None else [unit.miner_no]
     found = await charts.points(request.app[keys.TELEMETRY], numbers, span)

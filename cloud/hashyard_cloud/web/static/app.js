@@ -60,6 +60,16 @@
     }
   });
 
+  // What scrolls can be scrolled with the keyboard too.
+  const reachable = () => document.querySelectorAll(".scroll").forEach((area) => {
+    const scrolls = area.scrollWidth > area.clientWidth || area.scrollHeight > area.clientHeight;
+    if (scrolls) area.tabIndex = 0;
+    else area.removeAttribute("tabindex");
+  });
+  window.addEventListener("resize", reachable);
+  document.addEventListener("htmx:afterSettle", reachable);
+  reachable();
+
   document.querySelectorAll("[data-bulk]").forEach((bar) => { bar.hidden = true; });
 })();
 
@@ -83,4 +93,29 @@
   };
   form.addEventListener("change", sum);
   sum();
+})();
+
+// The brand's preview follows the form.
+(() => {
+  "use strict";
+  const form = document.querySelector("[data-brand]");
+  const preview = document.querySelector("[data-preview]");
+  if (!form || !preview) return;
+  const light = (colour) => {
+    const parts = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255).map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const textOn = (colour) => (1.05 / (light(colour) + 0.05) >= (light(colour) + 0.05) / 0.06 ? "#fff" : "#141b29");
+  const follow = () => {
+    const colour = form.elements.colour_primary.value;
+    preview.style.setProperty("--brand", colour);
+    preview.style.setProperty("--on-brand", textOn(colour));
+    const button = preview.querySelector("[data-button]");
+    button.style.background = colour;
+    button.style.borderColor = colour;
+    button.style.color = textOn(colour);
+    preview.querySelectorAll("[data-show]").forEach((place) => { place.textContent = form.elements[place.dataset.show].value; });
+  };
+  form.addEventListener("input", follow);
+  follow();
 })();

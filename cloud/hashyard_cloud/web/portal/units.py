@@ -1,0 +1,74 @@
+"""The customer's machines in the portal: list, one machine, its chart."""
+
+from typing import Final
+
+from aiohttp import web
+
+from hashyard_cloud.errors import NotFoundError
+from hashyard_cloud.services.ports.fleet import UnitSort, UnitView
+from hashyard_cloud.web import charts, keys
+from hashyard_cloud.web.host.equipment import unit_filter
+from hashyard_cloud.web.host.units import unit_series
+from hashyard_cloud.web.lists import page_of
+from hashyard_cloud.web.portal.access import Guest, portal_page, show_portal
+
+SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of these pages."""
+    return [
+        web.get("/portal/equipment", portal_page(index)),
+        web.get("/portal/equipment/{unit_id}", portal_page(detail)),
+        web.get("/portal/equipment/{unit_id}/chart.json", portal_page(chart)),
+        web.get("/portal/equipment/{unit_id}/chart.csv", portal_page(chart_csv)),
+    ]
+
+
+async def index(request: web.Request, guest: Guest) -> web.StreamResponse:
+    """GET /portal/equipment."""
+    page = page_of("/portal/equipment", request.query, sorts=SORTS, size=50)
+    async with request.app[keys.DATABASE].reading() as tx:
+        units, total = await tx.fleet.units(
+            guest.organisation_id,
+            unit_filter(page, guest.customer.customer_id),
+            request.app[keys.CLOCK].now_us(),
+        )
+    return show_portal(
+        request, guest, "portal/equipment.html", section="equipment", units=units, page=page.of(total)
+    )
+
+
+async def _unit(request: web.Request, guest: Guest) -> UnitView:
+    async with request.app[keys.DATABASE].reading() as tx:
+        found = await tx.fleet.unit(
+            guest.organisation_id, request.match_info["unit_id"], request.app[keys.CLOCK].now_us()
+        )
+    if found is None or found.customer_id != guest.customer.customer_id:
+        raise NotFoundError
+    return found
+
+
+async def detail(request: web.Request, guest: Guest) -> web.StreamResponse:
+    """GET /portal/equipment/{unit_id}."""
+    now_us = request.app[keys.CLOCK].now_us()
+    return show_portal(
+        request,
+        guest,
+        "portal/unit.html",
+        section="equipment",
+        unit=await _unit(request, guest),
+        range=charts.window(request.query.get("range", ""), now_us).name,
+        ranges=charts.RANGE_LABELS,
+    )
+
+
+async def chart(request: web.Request, guest: Guest) -> web.StreamResponse:
+    """GET .../chart.json."""
+    return charts.answer(*await unit_series(request, guest.organisation_id, await _unit(request, guest)))
+
+
+async def chart_csv(request: web.Request, guest: Guest) -> web.StreamResponse:
+    """GET .../chart.csv."""
+    span, series, _ = await unit_series(request, guest.organisation_id, await _unit(request, guest))
+    return charts.as_csv(span, series, f"unit-{span.name}.csv")
