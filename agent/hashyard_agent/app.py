@@ -14,6 +14,7 @@ from hashyard_agent.adapters.host import boot_id
 from hashyard_agent.adapters.identity import FileIdentityStore
 from hashyard_agent.adapters.outbox import STATE_NONCE, SqliteOutbox
 from hashyard_agent.adapters.site_trust import TrustFiles
+from hashyard_agent.adapters.store import StoreCorruptError
 from hashyard_agent.cloud_time import CloudTimeKeeper
 from hashyard_agent.desired import DesiredFeed
 from hashyard_agent.discovery import Discovery, DiscoveryConfig
@@ -68,21 +69,36 @@ async def _run(settings: Settings, credentials: Credentials, clock: Clock) -> No
         for number in _SIGNALS:
             loop.add_signal_handler(number, main.cancel)
     identity = credentials.identity
+    damage: list[StoreCorruptError] = []
+
+    def end(error: StoreCorruptError) -> None:
+        if not damage and main is not None:
+            main.cancel()
+        damage.append(error)
+
     try:
         async with AsyncExitStack() as stack:
-            supervisor, feed = await _build(settings, credentials, clock, stack)
+            supervisor, feed = await _build(settings, credentials, clock, stack, end)
             LOG.info("agent %s of site %s runs, version %s", identity.name, identity.site_name, agent_version())
             await _first_document(feed)
             await supervisor.run()
     except asyncio.CancelledError:
+        if damage:
+            # Started again, the agent carries over what can still be read.
+            raise damage[0] from None
         LOG.info("stopped; what waits for the cloud is kept")
 
 
 async def _build(
-    settings: Settings, credentials: Credentials, clock: Clock, stack: AsyncExitStack
+    settings: Settings,
+    credentials: Credentials,
+    clock: Clock,
+    stack: AsyncExitStack,
+    end: Callable[[StoreCorruptError], None],
 ) -> tuple[Supervisor, DesiredFeed]:
     boot = boot_id()
     cloud = await _cloud_side(settings, credentials, clock, boot, stack)
+    cloud.outbox.on_damage = end
     miners = miner_parts.build(
         clock, credentials_file=settings.credentials.file, fleet_file=settings.store.fleet_file
     )

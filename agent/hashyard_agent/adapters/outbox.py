@@ -7,13 +7,14 @@ is used up. What is dropped, damaged or rejected is entered in the gap ledger in
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hashyard_agent.adapters.gap_ledger import GapLedger, GapRow, Loss
 from hashyard_agent.adapters.headroom import Headroom
-from hashyard_agent.adapters.store import Store, StoreFullError, explained, open_database, open_read_only
+from hashyard_agent.adapters.outbox_salvage import mark_suspect, open_or_salvage
+from hashyard_agent.adapters.store import Store, StoreCorruptError, StoreFullError, explained, open_read_only
 from hashyard_agent.backlog import OutboxStats, Settled
 from hashyard_agent.errors import StoreError
 from hashyard_agent.ports import StoredBatch
@@ -42,14 +43,13 @@ _Result = TypeVar("_Result")
 _COLUMNS: Final = "seq, epoch, kind, cycle_at_us, count, sha256, body"
 
 
-def _open(path: Path) -> Store:
-    from hashyard_agent.adapters.outbox_schema import MIGRATIONS  # noqa: PLC0415 - see `open_database`
-
-    return open_database(path, MIGRATIONS)
-
-
 def _nothing() -> None:
     """Nobody waits for new rows."""
+
+
+def _leave(error: StoreCorruptError) -> None:
+    """Nobody acts on damage but the one who met it."""
+    del error
 
 
 class SqliteOutbox:
@@ -60,12 +60,14 @@ class SqliteOutbox:
     ) -> None:
         self._path = path
         self._clock = clock
+        self._read_only = read_only
         self._max_bytes = max_bytes
         self._headroom = Headroom(path, 0 if read_only else headroom_bytes)
-        self._db: Store = open_read_only(path) if read_only else _open(path)
+        self._db: Store = open_read_only(path) if read_only else open_or_salvage(path, clock.now_us())
         self._gaps = GapLedger(self._db)
         self.on_put: Callable[[], None] = _nothing
-        with explained(path):
+        self.on_damage: Callable[[StoreCorruptError], None] = _leave
+        with self._guarded():
             self._page_bytes = int(self._value("PRAGMA page_size"))
             if not read_only:
                 self._db.execute(f"PRAGMA max_page_count={max(64, max_bytes // self._page_bytes)}")
@@ -75,11 +77,23 @@ class SqliteOutbox:
         """Close the database; what was put is durable already."""
         self._db.close()
 
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Errors in words; damage is marked, so that the next start looks into it."""
+        try:
+            with explained(self._path):
+                yield
+        except StoreCorruptError as error:
+            if not self._read_only:
+                mark_suspect(self._path)
+            self.on_damage(error)
+            raise
+
     # --- small state ------------------------------------------------------------------------------------------
 
     def state(self, key: str) -> str | None:
         """The value kept under this key, or None."""
-        with explained(self._path):
+        with self._guarded():
             row = self._db.execute("SELECT value FROM state WHERE key = ?", [key]).fetchone()
         return str(row[0]) if row else None
 
@@ -154,7 +168,7 @@ class SqliteOutbox:
         """
         for attempt in range(MAX_FULL_RETRIES):
             try:
-                with explained(self._path), self._db.atomic():
+                with self._guarded(), self._db.atomic():
                     return work(attempt)
             except StoreFullError:
                 if attempt == MAX_FULL_RETRIES - 1:
@@ -165,7 +179,7 @@ class SqliteOutbox:
 
     def _empty_log(self) -> None:
         """Move SQLite's log into the database, so that its space can be used again; it may itself find no room."""
-        with suppress(StoreError), explained(self._path):
+        with suppress(StoreError), self._guarded():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _insert(self, kind: str, lane: int, cycle_at_us: int, count: int, body: bytes) -> int:
@@ -209,7 +223,7 @@ class SqliteOutbox:
         """What to send next; see `Backlog.pending`."""
         batches: list[StoredBatch] = []
         size_bytes = 0
-        with explained(self._path):
+        with self._guarded():
             for seq, row_bytes in self._choice(max_rows):
                 if batches and size_bytes + row_bytes > max_bytes:
                     break
@@ -319,7 +333,7 @@ class SqliteOutbox:
 
     def seal_gaps(self) -> int:
         """Turn untold gaps into an event row; see `Backlog.seal_gaps`."""
-        with explained(self._path):
+        with self._guarded():
             rows = self._gaps.unreported()
         if rows:
             body = encode(EventBatch(events=[row.gap for row in rows]))
@@ -332,7 +346,7 @@ class SqliteOutbox:
 
     def gaps(self, limit: int) -> list[GapRow]:
         """The newest gaps, for people."""
-        with explained(self._path):
+        with self._guarded():
             return self._gaps.newest(limit)
 
     def _keep_roster(self, body: bytes) -> None:
@@ -353,7 +367,7 @@ class SqliteOutbox:
 
     def roster(self, roster_id: str) -> bytes | None:
         """A kept roster's body."""
-        with explained(self._path):
+        with self._guarded():
             row = self._db.execute("SELECT body FROM rosters WHERE roster_id = ?", [roster_id]).fetchone()
         return bytes(row[0]) if row else None
 
@@ -369,7 +383,7 @@ class SqliteOutbox:
 
     def stats(self) -> OutboxStats:
         """Depth, age, room and losses; answered from the index."""
-        with explained(self._path):
+        with self._guarded():
             row = self._db.execute(
                 "SELECT COUNT(*), COALESCE(SUM(lane = 0), 0), COALESCE(SUM(count), 0), COALESCE(SUM(bytes), 0),"
                 " MIN(cycle_at_us), MAX(cycle_at_us) FROM outbox INDEXED BY outbox_lane"
@@ -394,7 +408,7 @@ class SqliteOutbox:
         """All readable rows, oldest first, one at a time; damaged ones are passed over."""
         seq = 0
         while True:
-            with explained(self._path):
+            with self._guarded():
                 row = self._db.execute(
                     f"SELECT {_COLUMNS} FROM outbox WHERE seq > ? ORDER BY seq LIMIT 1",  # noqa: S608 - constant columns
                     [seq],

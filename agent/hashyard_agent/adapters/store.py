@@ -27,6 +27,10 @@ class StoreFullError(StoreError):
 class StoreCorruptError(StoreError):
     """The store's file is damaged."""
 
+    def __init__(self, path: Path, detail: str) -> None:
+        super().__init__(f"{path} is damaged ({detail})")
+        self.path = path
+
 
 class StoreNewerError(StoreError):
     """The store was written by a newer version of the agent."""
@@ -147,7 +151,7 @@ def _explain(path: Path, error: sqlite3.Error) -> StoreError:
             "remount it writable or correct store.path"
         )
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StoreCorruptError(f"{path} is damaged ({error})")
+        return StoreCorruptError(path, str(error))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreError(f"{path} is held by another process; is a second agent running?")
     if name.startswith("SQLITE_IOERR"):
