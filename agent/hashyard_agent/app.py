@@ -123,7 +123,7 @@ async def _build(
     running: list[Supervisor] = []
 
     def vitals() -> Vitals:
-        return _vitals(discovery, poller, miners, enforcement, running[0])
+        return _vitals(discovery, poller, miners, enforcement, running[0], cloud.cloud_time)
 
     site = LocalSiteView(
         identity=credentials.identity,
@@ -238,6 +238,7 @@ def _vitals(
     miners: MinerParts,
     enforcement: EnforcementView,
     supervisor: Supervisor,
+    cloud_time: CloudTimeKeeper,
 ) -> Vitals:
     report = poller.last_report
     failing = [f"{name} is started again: {problem}" for name, problem in supervisor.failing.items()]
@@ -246,8 +247,16 @@ def _vitals(
         cycle_s=report.elapsed_s if report else 0.0,
         emergency_stop=enforcement.stop_reason() is not None,
         shadow_mode=enforcement.shadow_mode,
-        notes=[*failing, *discovery.notes],
+        notes=[*failing, *_clock_notes(cloud_time), *discovery.notes],
     )
+
+
+def _clock_notes(cloud_time: CloudTimeKeeper) -> list[str]:
+    try:
+        note = cloud_time.note()
+    except SettingsError as error:
+        return [str(error)]
+    return [note] if note else []
 
 
 class Intervals:

@@ -19,6 +19,7 @@ from hashyard_shared.signing import DocumentType, Envelope, SignatureError, fing
 
 LOG = logging.getLogger(__name__)
 _STATE_KEY: Final = "cloud-time"
+OFFSET_NOTE_US: Final = 30 * US_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class CloudTimeKeeper:
         self._agent_id = agent_id
         self._signing_keys = signing_keys
         self._mark = _load(state)
+        self._signer: str | None = None
 
     @property
     def mark(self) -> CloudTimeMark | None:
@@ -70,6 +72,23 @@ class CloudTimeKeeper:
         """The machine's wall clock minus the cloud's time, as of now."""
         now = self.now_us()
         return None if now is None else self._clock.now_us() - now
+
+    def note(self) -> str | None:
+        """What a person should know of the clocks and keys, or None."""
+        offset_us = self.offset_us()
+        if offset_us is not None and abs(offset_us) > OFFSET_NOTE_US:
+            way = "ahead of" if offset_us > 0 else "behind"
+            return (
+                f"This machine's clock is {abs(offset_us) // US_PER_S:,} s {way} the cloud's; set up NTP. "
+                "Samples keep the time of this clock, and the cloud marks them."
+            )
+        keys = self._signing_keys()
+        if self._signer is not None and len(keys) > 1 and fingerprint(keys[0]) != self._signer:
+            return (
+                "The cloud signs with its second key since the last rotation. Pin the next one with "
+                "`hashyard-agent trust add-key`, so that a further rotation finds this site ready."
+            )
+        return None
 
     def observe(self, envelope: Envelope) -> int:
         """Take a signed time; returns it. Errors: `SignatureError` when no pinned key signed it for this agent.
@@ -96,6 +115,7 @@ class CloudTimeKeeper:
                 raise SignatureError("the signed time cannot be read") from error
             if seen.agent_id != self._agent_id:
                 raise SignatureError("the signed time is for another agent")
+            self._signer = envelope.key
             return seen
         raise SignatureError(f"the time is signed by key {envelope.key}, which is not pinned here")
 

@@ -16,7 +16,6 @@ HEALTH_INTERVAL_S: Final = 60.0
 LOOK_INTERVAL_S: Final = 10.0
 MAX_NOTES: Final = 50
 NEARLY_FULL_RATIO: Final = 0.8
-OFFSET_NOTE_S: Final = 5.0
 _STATE_KEY: Final = "health"
 
 
