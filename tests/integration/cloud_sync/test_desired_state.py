@@ -3,11 +3,14 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from hashyard_cloud.storage.database import SqlDatabase
 from hashyard_cloud.web import keys
 from hashyard_shared.protocol import DesiredState
 
 PROMPT_S = 2.0
+pytestmark = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 
 
 async def _all_wait(cloud: Any, count: int) -> None:

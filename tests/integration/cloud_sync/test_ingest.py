@@ -12,6 +12,7 @@ from hashyard_shared.protocol import MAX_REQUEST_BYTES, pack_frame
 from hashyard_shared.telemetry import MinerState
 
 HOUR_US = 3_600 * US_PER_S
+pytestmark = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 
 
 def _names(answer: Any) -> list[str]:
