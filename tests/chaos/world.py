@@ -16,9 +16,11 @@ from typing import Final
 
 from chaos import oracle
 from chaos.network import Network
+from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.app import open_database
 from hashyard_cloud.services import sites
 from hashyard_cloud.services.ports.activity import Actor
+from hashyard_cloud.services.signing_keys import SigningKeys
 from hashyard_cloud.settings import load as load_cloud
 from hashyard_demo.processes import ProcessEndedError, Program, run, wait_until
 from hashyard_shared.clock import SystemClock
@@ -83,7 +85,7 @@ class World:
             simulator = self._simulator()
             stack.callback(simulator.stop)
             self.start_cloud(wait=True)
-            self._enrol()
+            self.enrol()
             oracle.install(self.outbox)
             self.start_agent()
             wait_until(lambda: self.acknowledged() > 0, "the first cycle is kept", READY_TIMEOUT_S)
@@ -99,7 +101,7 @@ class World:
             self._write_settings()
             self._create_host()
             self.start_cloud(wait=True)
-            self._enrol()
+            self.enrol()
             yield self
 
     # -- set-up --------------------------------------------------------------------------------------------
@@ -132,15 +134,30 @@ class World:
         self._cloud_command(
             "create-host", "Chaos", "--email", "a@example.com", "--password-file", str(self.folder / "password")
         )
+        asyncio.run(_add_site(config, self.organisation_id()))
+
+    async def rotate_signing_key(self) -> None:
+        """The organisation's next key becomes the current one. The cloud may be running."""
+        settings = load_cloud(self.folder / "cloud.toml")
+        database = await open_database(settings)
+        keys = SigningKeys(AesSecretBox.from_file(settings.master_key_path), SystemClock())
+        try:
+            async with database.transaction() as tx:
+                await keys.rotate(tx, self.organisation_id(), Actor(user_id="chaos", name="chaos"))
+        finally:
+            await database.close()
+
+    def organisation_id(self) -> str:
+        """The one host's id."""
         with closing_connection(self.cloud_data / "hashyard.sqlite3") as connection:
-            (organisation_id,) = connection.execute("SELECT organisation_id FROM organisations").fetchone()
-        asyncio.run(_add_site(config, str(organisation_id)))
+            return str(connection.execute("SELECT organisation_id FROM organisations").fetchone()[0])
 
     def _cloud_command(self, *arguments: str) -> str:
         config = str(self.folder / "cloud.toml")
         return run([_program("hashyard-cloud"), *arguments, "--config", config], {})
 
-    def _enrol(self) -> None:
+    def enrol(self) -> None:
+        """Enrol the agent's machine, for the first time or again."""
         code = re.search(r"HY1-[A-Z0-9-]+", self._cloud_command("enroll-code", SITE))
         if code is None:
             raise ProcessEndedError("enroll-code gave no code")
