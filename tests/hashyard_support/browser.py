@@ -60,19 +60,38 @@ class Seat:
 async def seat(
     browser: Browser, pages: Pages, email: str = OWNER_EMAIL, viewport: str = "desk", scheme: str = "light"
 ) -> AsyncIterator[Seat]:
-    """Signed in, with a fresh profile."""
+    """A member of the host, signed in, with a fresh profile."""
+    async with _seated(browser, viewport, scheme) as made:
+        await _sign_in(made.page, f"{pages.url}/login", email, "**/fleet")
+        yield made
+
+
+@asynccontextmanager
+async def customer_seat(
+    browser: Browser, pages: Pages, viewport: str = "desk", scheme: str = "light"
+) -> AsyncIterator[Seat]:
+    """A customer's member, signed in at the host's own door."""
+    async with _seated(browser, viewport, scheme) as made:
+        await _sign_in(made.page, f"{pages.url}/host/caprock/auth", "jordan@bluffridge.example", "**/portal")
+        yield made
+
+
+@asynccontextmanager
+async def _seated(browser: Browser, viewport: str, scheme: str) -> AsyncIterator[Seat]:
     width, height = VIEWPORTS[viewport]
     context = await browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
     )
-    made = Seat(await context.new_page())
-    await made.page.goto(f"{pages.url}/login")
-    await made.page.fill("#f-email", email)
-    await made.page.fill("#f-password", PASSWORD)
-    await made.page.click("button.fill")
-    await made.page.wait_for_url("**/fleet")
-    yield made
+    yield Seat(await context.new_page())
     await context.close()
+
+
+async def _sign_in(page: Page, address: str, email: str, leads_to: str) -> None:
+    await page.goto(address)
+    await page.fill("#f-email", email)
+    await page.fill("#f-password", PASSWORD)
+    await page.click("button.fill")
+    await page.wait_for_url(leads_to)
 
 
 async def axe(page: Page) -> list[str]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hashyard_support.browser import axe, launched, seat
+from hashyard_cloud.services.ports.users import Role
+from hashyard_support.browser import Seat, axe, customer_seat, launched, seat
 from hashyard_support.furnished import furnish
 from hashyard_support.pages import Pages, running
 
@@ -43,26 +44,47 @@ def addresses(pages: Pages) -> dict[str, str]:
         "controls": "/redirect-controls",
         "mailbox": "/mailbox",
         "search": "/search?q=Bluff",
+        "settings": "/settings",
+        "staff": "/staff",
+        "revenue-guard": "/revenue-guard",
+        "customer-team": f"{redirected}/team",
         "nothing": "/nothing",
     }
+
+
+def portal_addresses(pages: Pages) -> dict[str, str]:
+    """The portal's pages by name."""
+    unit = pages.sites["PN"].units[5].unit_id
+    names = ("equipment", "invoices", "contracts", "team", "dispute")
+    known = {f"portal-{name}": f"/portal/{name}" for name in names}
+    return known | {"portal-home": "/portal", "portal-unit": f"/portal/equipment/{unit}"}
 
 
 async def test_every_page_is_sound_on_desk_phone_and_in_the_dark(tmp_path: Path) -> None:
     problems = []
     async with running(tmp_path / "data") as pages, launched() as browser:
         await furnish(pages, hours=2)
+        customer_id = pages.customers["Bluff Ridge Capital LLC"]
+        await pages.member("jordan@bluffridge.example", Role.CUSTOMER, "", customer_id)
         for viewport, scheme in (("desk", "light"), ("desk", "dark"), ("phone", "light")):
             async with seat(browser, pages, viewport=viewport, scheme=scheme) as owner:
                 for name, address in addresses(pages).items():
-                    await owner.page.goto(pages.url + address, wait_until="networkidle")
-                    wide = await owner.page.evaluate(
-                        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-                    )
-                    if wide > 0:
-                        problems.append(f"{name} {viewport}: {wide} px wider than the screen")
-                    problems += [f"{name} {viewport} {scheme}: {one}" for one in await axe(owner.page)]
-                    await owner.shot(f"{name}-{viewport}-{scheme}")
-                    told = [one for one in owner.complaints if not (name == "nothing" and "404" in one)]
-                    problems += [f"{name} {viewport}: {one}" for one in told]
-                    owner.complaints.clear()
+                    problems += await looked_at(owner, pages, address, f"{name}-{viewport}-{scheme}")
+            async with customer_seat(browser, pages, viewport, scheme) as member:
+                for name, address in portal_addresses(pages).items():
+                    problems += await looked_at(member, pages, address, f"{name}-{viewport}-{scheme}")
     assert not problems, "\n".join(problems)
+
+
+async def looked_at(person: Seat, pages: Pages, address: str, name: str) -> list[str]:
+    """What is wrong with a page, and a screenshot of it."""
+    await person.page.goto(pages.url + address, wait_until="networkidle")
+    wide = await person.page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    found = [f"{wide} px wider than the screen"] if wide > 0 else []
+    found += await axe(person.page)
+    await person.shot(name)
+    found += [one for one in person.complaints if not (address == "/nothing" and "404" in one)]
+    person.complaints.clear()
+    return [f"{name}: {one}" for one in found]
