@@ -59,10 +59,11 @@ class CloudSettings(_Section):
 
 
 class SiteSettings(_Section):
-    """Which networks are swept for miners."""
+    """Which networks are swept for miners. `profiles` holds firmware profiles of the site's own."""
 
     subnets: tuple[IPv4Network, ...] = Field(default=(), max_length=MAX_SUBNETS)
     exclude: tuple[IPv4Network, ...] = Field(default=(), max_length=MAX_SUBNETS)
+    profiles: Path = Path("/etc/hashyard/profiles")
 
 
 class StoreSettings(_Section):
@@ -262,7 +263,7 @@ def _explain(path: Path, error: ValidationError) -> str:
 def write_starter(path: Path, cloud_url: str, ca_file: Path | None) -> None:
     """A first settings file for a machine that has none. Errors: `SettingsError`."""
     lines = [
-        "# Hashyard agent. Every setting is described in docs/agent-settings.md.",
+        "# Hashyard agent: the least that is needed. deploy/agent.example.toml in the project has every setting.",
         "",
         "[cloud]",
         f"url = {json.dumps(cloud_url)}",

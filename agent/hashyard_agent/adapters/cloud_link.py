@@ -244,7 +244,9 @@ def _problem(body: bytes, status: int) -> Problem:
     try:
         return Problem.model_validate_json(body)
     except ValidationError:
-        return Problem(type="", title="an answer that is not of this protocol; check cloud.url", status=status)
+        own = status >= _FIRST_SERVER_ERROR
+        title = "no reason given" if own else "an answer that is not of this protocol; check cloud.url"
+        return Problem(type="", title=title, status=status)
 
 
 def _retry_after_s(response: aiohttp.ClientResponse) -> float | None:
