@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hashyard_cloud.web.host import (
+    case_actions,
     contracts,
     customer_tabs,
     customers,
@@ -19,6 +20,7 @@ from hashyard_cloud.web.host import (
     sites,
     team,
     units,
+    usage,
 )
 
 _FEATURES = (
@@ -32,12 +34,14 @@ _FEATURES = (
     contracts,
     invoices,
     defaults,
+    case_actions,
     redirect_controls,
     mailbox,
     search,
     revenue_guard,
     settings,
     team,
+    usage,
 )
 
 
