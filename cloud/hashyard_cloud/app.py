@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,14 +19,15 @@ from hashyard_cloud.services.agents import Agents
 from hashyard_cloud.services.desired import Desired, Waiters
 from hashyard_cloud.services.enrolment import Enrolment
 from hashyard_cloud.services.ingest import Ingest
+from hashyard_cloud.services.parsed_cycles import ParsedCycles
 from hashyard_cloud.services.ports.events import EventSink
 from hashyard_cloud.services.projector import Projector
 from hashyard_cloud.services.rate_limits import RateLimit
 from hashyard_cloud.settings import Settings
-from hashyard_cloud.storage import migrations
+from hashyard_cloud.storage import backup, migrations
 from hashyard_cloud.storage.database import SqlDatabase
-from hashyard_cloud.storage.telemetry.clickhouse import open_telemetry
-from hashyard_cloud.web import keys
+from hashyard_cloud.storage.telemetry.clickhouse import ClickHouseTelemetry, open_telemetry
+from hashyard_cloud.web import control, keys
 from hashyard_cloud.web.api import agent as agent_api
 from hashyard_cloud.web.install import install as install_pages
 from hashyard_shared.clock import Clock, SystemClock
@@ -33,6 +35,8 @@ from hashyard_shared.protocol import MAX_REQUEST_BYTES
 
 LOG: Final = logging.getLogger(__name__)
 SETTINGS: Final = web.AppKey("SETTINGS", Settings)
+DATABASE: Final = web.AppKey("DATABASE", SqlDatabase)
+TELEMETRY: Final = web.AppKey("TELEMETRY", ClickHouseTelemetry)
 PROJECTOR: Final = web.AppKey("PROJECTOR", Projector)
 ENROLMENTS_PER_MINUTE: Final = 10
 IDENTITY_CALLS_PER_MINUTE: Final = 30
@@ -86,11 +90,11 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     try:
         telemetry = await open_telemetry(settings.telemetry_url)
         try:
-            app[keys.DATABASE] = database
-            app[keys.TELEMETRY] = telemetry
+            app[keys.DATABASE] = app[DATABASE] = database
+            app[keys.TELEMETRY] = app[TELEMETRY] = telemetry
             box = AesSecretBox.from_file(settings.master_key_path)
             background = _agent_side(app, box, waiters)
-            async with _Tasks(background):
+            async with _Tasks(background), control.listening(settings.data_dir, _backup(app)):
                 yield
             await app[PROJECTOR].release()
         finally:
@@ -105,11 +109,13 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     built = app_enforcement.enforcement(settings, clock, box)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     sinks: list[EventSink] = [AgentEvents(), built.events]
+    parsed = ParsedCycles()
     projector = Projector(
         database,
         app[keys.TELEMETRY],
         clock,
         EventSinks(sinks),
+        parsed,
         owner,
         settings.ingest.projection_interval_s,
     )
@@ -120,12 +126,22 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     app[keys.IDENTITY_LIMIT] = RateLimit(clock, IDENTITY_CALLS_PER_MINUTE, IDENTITY_CALLS_PER_MINUTE)
     per_minute = settings.ingest.max_requests_per_agent_per_minute
     batch_limit = RateLimit(clock, per_minute, max(1, per_minute * BURST_S // 60))
-    app[keys.INGEST] = Ingest(database, clock, batch_limit, projector.notify)
+    app[keys.INGEST] = Ingest(database, clock, batch_limit, projector.notify, parsed)
     app[keys.DESIRED] = Desired(database, clock, built.keys, built.desk, waiters)
     app[keys.ENFORCEMENT] = built
     jobs = app_enforcement.jobs(settings, database, clock, built)
     runner = Runner(database, clock, owner, jobs, settings.job_interval_s)
     return [projector.run(), app[keys.DESIRED].watch(), runner.run()]
+
+
+def _backup(app: web.Application) -> control.Backup:
+    """What the operator's door offers."""
+
+    async def take(folder: Path) -> dict[str, Any]:
+        database, telemetry = app[DATABASE], app[TELEMETRY]
+        return (await backup.back_up(database, telemetry, app[keys.CLOCK], folder)).model_dump()
+
+    return take
 
 
 class _Tasks:

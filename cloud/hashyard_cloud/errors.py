@@ -6,6 +6,7 @@ CloudError                      500 internal
 ├── NotFoundError               404 the one answer, whether a thing exists elsewhere or not
 ├── ConflictError               409
 ├── IdempotencyMismatchError    409
+├── StoreCorruptError           500 what is stored cannot be read back
 ├── UnauthenticatedError        401
 ├── ForbiddenError              403
 ├── RateLimitedError            429 with how long to wait
@@ -17,6 +18,7 @@ CloudError                      500 internal
     ├── StoreError              a store cannot be opened
     ├── SchemaTooNewError       the store was written by a newer version
     ├── SchemaMismatchError     the store was written by an unreleased version
+    ├── BackupError             a backup could not be taken, checked or put back
     ├── TelemetryBusyError      another process owns the telemetry store
     └── PortInUseError          something else listens there
 """
@@ -76,6 +78,12 @@ class IdempotencyMismatchError(CloudError):
 
     code = ErrorCode.IDEMPOTENCY_MISMATCH
     status = 409
+
+
+class StoreCorruptError(CloudError):
+    """What is stored cannot be read back; the disk or the backup it came from is damaged."""
+
+    code = ErrorCode.CORRUPT
 
 
 class UnauthenticatedError(CloudError):
@@ -177,3 +185,10 @@ class StoreError(StartError):
 
 class TelemetryBusyError(StoreError):
     """Another process owns the telemetry store."""
+
+
+class BackupError(StartError):
+    """The backup could not be taken, checked or put back."""
+
+    code = ErrorCode.UNAVAILABLE
+    exit_code = 6

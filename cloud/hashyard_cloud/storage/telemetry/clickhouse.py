@@ -50,6 +50,18 @@ class ClickHouseTelemetry:
         statement = f"ALTER TABLE {schema.TABLE} DELETE WHERE block_no IN {{blocks:Array(UInt32)}}"
         await self._command(statement, {"blocks": list(block_nos)}, {"mutations_sync": 1})
 
+    async def last_block(self) -> int:
+        """The highest block number stored, 0 for none."""
+        return int((await self._rows(f"SELECT max(block_no) FROM {schema.TABLE}", {}))[0][0])  # noqa: S608 - our own
+
+    async def export_blocks(self, first: int, end: int) -> Any:
+        """A pyarrow Table of all samples of the blocks `[first, end)`, with their `block_no`, for a backup."""
+        query = (
+            f"SELECT * FROM {schema.TABLE} "  # noqa: S608 - our own name
+            "WHERE block_no >= {first:UInt32} AND block_no < {end:UInt32} ORDER BY block_no"
+        )
+        return await self._call(lambda: self._client.query_arrow(query, parameters={"first": first, "end": end}))
+
     async def series(self, miner_nos: Sequence[int], from_us: int, to_us: int, bucket_s: int) -> list[SeriesPoint]:
         bucket_ms = bucket_s * MS_PER_S
         from_ms = from_us // US_PER_MS // bucket_ms * bucket_ms
