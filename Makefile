@@ -6,11 +6,16 @@ BIN := .venv/bin
 MINERS ?= 60
 PATHS := agent cloud shared firmware_profiles deploy tests
 
-.PHONY: help setup demo test check format lock browser-deps browser clean
+.PHONY: help setup demo demo-clean test check format lock browser-deps browser clean chaos fault-matrix \
+	bench-discovery bench-polling bench-outbox bench-backlog bench-redirect bench-pages
 
 help:
 	@echo "make demo            a simulated site, an agent and the cloud; prints the URL and the logins (MINERS=500 scales it)"
 	@echo "make test            every test; make check: lint, format, types, architecture"
+	@echo "make demo-clean      forget the demo's data; the next demo begins anew"
+	@echo "make browser         the pages in a real browser; keeps screenshots and prints where"
+	@echo "make chaos           kills, cuts, full disks and clock jumps, judged by an oracle; make fault-matrix for enforcement"
+	@echo "make bench-...       discovery, polling, outbox, backlog, redirect, pages"
 	@echo "make format          let ruff write; make lock: pin the newest allowed packages"
 
 setup:
@@ -31,7 +36,7 @@ test: setup browser-deps
 	@$(BIN)/python -m pytest -q
 
 browser: setup browser-deps
-	@$(BIN)/python -m pytest -q -m browser
+	@$(BIN)/python -m pytest -q -m browser && echo "Screenshots are in tests/screenshots."
 
 check: setup
 	@$(BIN)/ruff check $(PATHS)
@@ -48,6 +53,35 @@ lock:
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes \
 		--no-emit-index-url --no-header --quiet -o requirements.lock
+
+# -- long suites and benches: the last line of each is one JSON object -----------------------------------------
+
+bench-discovery: setup
+	@$(BIN)/python tests/bench/discovery/run_discovery.py
+
+bench-polling: setup
+	@$(BIN)/python tests/bench/polling/run_polling.py
+
+bench-outbox: setup
+	@$(BIN)/python tests/bench/outbox/run_outbox_bytes.py
+
+bench-backlog: setup
+	@cd tests && ../$(BIN)/python -m bench.backlog.run_backlog
+
+bench-redirect: setup
+	@$(BIN)/python tests/bench/redirect/run_redirect.py
+
+bench-pages: setup
+	@$(BIN)/python tests/bench/pages/run_pages.py
+
+chaos: setup
+	@cd tests && ../$(BIN)/python -m chaos --kills 50
+
+fault-matrix: setup
+	@$(BIN)/python -m hashyard_support.matrix_command
+
+demo-clean:
+	@rm -rf var/demo
 
 clean:
 	@rm -rf .venv node_modules var cloud/hashyard_cloud/web/static/vendor .mypy_cache .ruff_cache .pytest_cache

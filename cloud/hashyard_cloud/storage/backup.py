@@ -2,7 +2,7 @@
 
 The relational copy is taken first, in one transaction; the samples after it. Samples that came in between belong
 to blocks which the relational copy does not call finished: they are left out at the restore and projected anew
-from their bodies. The key that opens the signing keys is not copied: whoever finds a backup must not be able to sign.
+from their bodies. The key that opens the signing keys is not copied: a backup by itself cannot sign.
 """
 
 import asyncio
