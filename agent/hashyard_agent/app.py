@@ -100,7 +100,10 @@ async def _build(
     cloud = await _cloud_side(settings, credentials, clock, boot, stack)
     cloud.outbox.on_damage = end
     miners = miner_parts.build(
-        clock, credentials_file=settings.credentials.file, fleet_file=settings.store.fleet_file
+        clock,
+        credentials_file=settings.credentials.file,
+        profile_folder=settings.site.profiles,
+        fleet_file=settings.store.fleet_file,
     )
     stack.push_async_callback(miners.close)
     discovery = miners.discovery(_discovery_config(settings), cloud.outbox)

@@ -27,7 +27,11 @@ EXIT_STORE: Final = 3
 EXIT_UNREACHABLE: Final = 4
 EXIT_REFUSED: Final = 5
 
-LAZY_MODULES: Final = ("hashyard_agent.cli_miners", "hashyard_agent.cli_enforcement")
+LAZY_MODULES: Final = (
+    "hashyard_agent.cli_miners",
+    "hashyard_agent.cli_commands",
+    "hashyard_agent.cli_enforcement",
+)
 """Where further commands live; loaded when one of them is called, or all are listed."""
 
 

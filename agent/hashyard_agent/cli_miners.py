@@ -92,14 +92,15 @@ def _where(
             "it under [site] subnets"
         )
     excluded = (*(exclude or ()), *(str(network) for network in settings.site.exclude))
-    return subnets, excluded, settings.credentials.file, _profile_folder(config)
+    return subnets, excluded, settings.credentials.file, settings.site.profiles
 
 
 def _profile_folder(config: Path | None) -> Path | None:
-    from hashyard_agent.settings import config_path  # noqa: PLC0415 - see above
+    """The site's own profiles; without a settings file, those in the usual place."""
+    from hashyard_agent.settings import SiteSettings, config_path, load  # noqa: PLC0415 - see above
 
-    folder = config_path(config).parent / "profiles"
-    return folder if folder.is_dir() else None
+    known = config is not None or config_path(None).exists()
+    return load(config).site.profiles if known else SiteSettings().profiles
 
 
 async def _scan(

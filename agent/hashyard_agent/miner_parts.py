@@ -13,6 +13,7 @@ from hashyard_agent.adapters.fingerprint import Fingerprinter
 from hashyard_agent.adapters.fleet_file import FleetFile
 from hashyard_agent.adapters.pyasic_driver import PyasicDriver
 from hashyard_agent.adapters.wire import HttpWire
+from hashyard_agent.commands import CommandConfig, MinerCommands
 from hashyard_agent.discovery import Discovery, DiscoveryConfig
 from hashyard_agent.errors import SettingsError
 from hashyard_agent.fleet import Fleet
@@ -63,6 +64,18 @@ class MinerParts:
             locks=self.locks,
             clock=self.clock,
             boot_id=boot_id,
+        )
+
+    def commands(self, config: CommandConfig) -> MinerCommands:
+        """Lights and restarts."""
+        return MinerCommands(
+            config,
+            driver=self.driver,
+            reader=self.reader,
+            identities=self.reader,
+            profiles=self.profiles,
+            locks=self.locks,
+            clock=self.clock,
         )
 
     async def close(self) -> None:

@@ -88,12 +88,19 @@ class PyasicDriver:
         )
 
     async def set_led(self, identity: Identity, on: bool) -> None:
-        """Switch the locating light and read it back; `MinerRefusedError` when the device shows otherwise."""
+        """Switch the locating light and read it back; `MinerRefusedError` when the device shows otherwise.
+
+        Where a family does not show its light, only a clear no of the driver counts.
+        """
         miner = await self._miner(identity)
-        await self._call(identity.ip, miner.fault_light_on if on else miner.fault_light_off)
-        shown = await self._call(identity.ip, miner.get_fault_light)
+        taken = await self._call(identity.ip, miner.fault_light_on if on else miner.fault_light_off)
+        miner.light = None  # what it remembers is its own wish, not the device's word
+        # Its public call says "off" both for off and for unknown; this one says None for unknown.
+        shown = await self._call(identity.ip, miner._get_fault_light)  # noqa: SLF001 - see above
         if shown is not None and bool(shown) is not on:
             raise MinerRefusedError(identity.ip, f"the light stays {'off' if on else 'on'}")
+        if shown is None and not taken and on:
+            raise MinerRefusedError(identity.ip, "it has no light that can be switched, or did not take it")
 
     async def reboot(self, identity: Identity) -> None:
         """Ask for a restart; the caller judges by the device's uptime."""
@@ -246,7 +253,7 @@ class _quiet:  # noqa: N801 - reads as a function at its places of use
     """pyasic warns of every unknown model; within it, warnings are nobody's business."""
 
     def __enter__(self) -> None:
-        warnings.filterwarnings("ignore", module=r"pyasic(\.|$)")
+        warnings.filterwarnings("ignore", module=r"(pyasic|passlib)(\.|$)")
 
     def __exit__(self, *_: object) -> None:
         return

@@ -184,7 +184,7 @@ class WhatsminerApi:
                 "dns": "",
                 "hostname": identity.hostname,
                 "mac": identity.mac,
-                "ledstat": "auto",
+                "ledstat": self._writes.led,
                 "minersn": identity.serial,
                 "powersn": f"PSU{identity.serial[3:]}",
             }
@@ -265,17 +265,18 @@ class _Vault:
 
 
 class _Writes:
-    """What encrypted commands change."""
+    """What encrypted commands change. `led` is what `get_miner_info` shows of the light."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
+        self.led = "auto"
         self._commands: dict[str, Callable[[Answer], Answer]] = {
             "update_pools": self._update_pools,
             "restart_btminer": lambda c: self._do("restart_btminer", c, device.restart),
             "reboot": lambda c: self._do("reboot", c, lambda: device.restart(reboot=True)),
             "power_off": lambda c: self._do("power_off", c, lambda: device.sleep(asleep=True)),
             "power_on": lambda c: self._do("power_on", c, lambda: device.sleep(asleep=False)),
-            "set_led": lambda c: self._do("set_led", c, lambda: None),
+            "set_led": lambda c: self._do("set_led", c, lambda: self._light(c)),
             "set_low_power": lambda c: self._mode("set_low_power", c, "Low"),
             "set_normal_power": lambda c: self._mode("set_normal_power", c, "Normal"),
             "set_high_power": lambda c: self._mode("set_high_power", c, "High"),
@@ -309,6 +310,9 @@ class _Writes:
             return self._refuse("update_pools", content)
         kept = [pool for pool in pools if pool.url]
         return self._do("update_pools", content, lambda: self._device.replace_pools(kept))
+
+    def _light(self, content: Answer) -> None:
+        self.led = "auto" if content.get("param") == "auto" else "manual"
 
     def _mode(self, command: str, content: Answer, mode: str) -> Answer:
         def change() -> None:
