@@ -59,8 +59,8 @@ class StatusBar:
 
 
 def unit_state(row: RedirectUnitRow) -> UnitState:
-    """As the rules see it."""
-    return UnitState(row.unit_id, row.wanted is OrderKind.RESTORE, row.phase, row.level)
+    """As the rules see it: a redirect that lapsed or was refused for good counts as ended."""
+    return UnitState(row.unit_id, row.wanted is OrderKind.RESTORE or not row.live, row.phase, row.level)
 
 
 def unit_counts(rows: Sequence[RedirectUnitRow]) -> UnitCounts:

@@ -36,6 +36,9 @@ FINAL_REFUSALS: Final = frozenset(
 """Refusals that the same order will always meet; every other may be lifted on site while the order stands."""
 
 _NOT_AT_POOL: Final = frozenset({UnitPhase.RESTORED, UnitPhase.CUSTOMER, UnitPhase.REFUSED, UnitPhase.SHADOW})
+_TOWARDS_POOL: Final = frozenset({UnitPhase.REDIRECTED, UnitPhase.REDIRECTING})
+"""Below level 3 in these a unit is not, or no longer, seen at the holding pool; while restoring it may still be."""
+
 _AT_WORK: Final = frozenset({UnitPhase.REDIRECTING, UnitPhase.REDIRECTED, UnitPhase.RESTORING, UnitPhase.RESTORED})
 
 
@@ -94,7 +97,7 @@ class UnitEvents:
     def _after(self, row: RedirectUnitRow, event: UnitStatus) -> RedirectUnitRow:
         now_us = self._clock.now_us()
         at_pool = event.phase is UnitPhase.REDIRECTED and event.level >= ConfirmationLevel.POOL_ACTIVE
-        left_pool = event.phase in _NOT_AT_POOL or (event.phase is UnitPhase.REDIRECTED and not at_pool)
+        left_pool = event.phase in _NOT_AT_POOL or (event.phase in _TOWARDS_POOL and not at_pool)
         confirmed = event.level >= ConfirmationLevel.READ_BACK and event.level != row.level
         changed = replace(
             row,
@@ -113,7 +116,8 @@ class UnitEvents:
             changed = replace(changed, held_code=event.code, held_until_us=until_us)
         elif event.phase in _AT_WORK:
             changed = replace(changed, held_code=None, held_until_us=None)
-        return replace(changed, live=row.live and not _restore_done(row, event))
+        over = _restore_done(row, event) or _lapsed(row, event, now_us)
+        return replace(changed, live=row.live and not over)
 
     async def _refused(self, tx: Transaction, agent: AgentRow, event: OrderRefused) -> None:
         if event.order_id is None:
@@ -150,6 +154,12 @@ class UnitEvents:
             object_kind="agent",
             object_id=agent.agent_id,
         )
+
+
+def _lapsed(row: RedirectUnitRow, event: UnitStatus, now_us: int) -> bool:
+    """The lease ran out on site and the unit went back by the site's own policy."""
+    expired = row.expires_us is not None and row.expires_us <= now_us
+    return row.wanted is OrderKind.REDIRECT and expired and event.phase is UnitPhase.RESTORED
 
 
 def _restore_done(row: RedirectUnitRow, event: UnitStatus) -> bool:

@@ -265,6 +265,32 @@ async def test_leases_are_renewed_while_the_default_stands(host: Host) -> None:
     assert await bar(host) is CustomerStatus.POOL_REDIRECTED
 
 
+async def test_a_lease_that_lapsed_on_site_ends_the_redirect(host: Host) -> None:
+    case = await host.to_confirmed()
+    async with host.database.transaction() as tx:
+        await host.built.freezes.raise_dispute(tx, host.org, OWNER, host.customer, "Meter is wrong")
+    host.clock.pass_s(3_601)
+    await host.dunning.run()
+    for row in await host.rows():
+        await host.report(row, UnitPhase.RESTORED, 4)
+    assert await host.orders() == []
+    async with host.database.reading() as tx:
+        view = await case_view(tx, host.built.defaults, host.org, case.case_id)
+    assert view.counts.state is RedirectState.RESTORED
+    assert await bar(host) is CustomerStatus.IN_DEFAULT
+
+
+async def test_a_unit_that_was_pointed_away_is_not_counted_as_redirected(host: Host) -> None:
+    await host.to_confirmed()
+    host.clock.pass_s(1)
+    for row in await host.rows():
+        await host.report(row, UnitPhase.REDIRECTING, 2)
+    assert await bar(host) is CustomerStatus.IN_DEFAULT
+    host.clock.pass_s(1)
+    await host.report((await host.rows())[0], UnitPhase.REDIRECTED, 3)
+    assert await bar(host) is CustomerStatus.POOL_REDIRECTED
+
+
 async def test_approvals_of_two_people_bound_to_what_they_saw(host: Host) -> None:
     async with host.database.transaction() as tx:
         await host.built.freezes.set_controls(tx, host.org, OWNER, approvals_required=2, freeze_restores=False)
