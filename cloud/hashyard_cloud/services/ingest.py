@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from hashyard_cloud.errors import CloudError, MalformedError, TooLargeError
 from hashyard_cloud.services import event_batches, telemetry_columns
+from hashyard_cloud.services.parsed_cycles import ParsedCycles
 from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.services.ports.database import Database, Transaction
 from hashyard_cloud.services.ports.ingest import NewBatch
 from hashyard_cloud.services.rate_limits import RateLimit
+from hashyard_cloud.services.telemetry_columns import CycleColumns
 from hashyard_shared.clock import Clock
 from hashyard_shared.codec import decode_bytes
 from hashyard_shared.errors import ErrorCode, SharedError
@@ -33,6 +35,8 @@ from hashyard_shared.telemetry import Roster
 NONCE_BYTES: Final = 18
 MAX_DETAIL_CHARS: Final = 500
 Frame = tuple[BatchHeader, bytes]
+Key = tuple[int, int]
+"""(epoch, seq)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,19 @@ class Contact:
 class Ingest:
     """`receive` answers when everything accepted is durable; `received` is called after each delivery."""
 
-    def __init__(self, database: Database, clock: Clock, limit: RateLimit, received: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        limit: RateLimit,
+        received: Callable[[], None],
+        parsed: ParsedCycles,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._limit = limit
         self._received = received
+        self._parsed = parsed
 
     async def receive(self, agent: AgentRow, data: bytes, contact: Contact) -> BatchesAnswer:
         """A verdict for each frame, in their order."""
@@ -59,7 +71,7 @@ class Ingest:
         if len(data) > MAX_REQUEST_BYTES:
             raise TooLargeError(f"a request may have {MAX_REQUEST_BYTES} bytes")
         # Unpacking and checking is work of milliseconds to seconds; other agents are answered meanwhile.
-        frames, refused = await asyncio.to_thread(_unpack, data)
+        frames, refused, cycles = await asyncio.to_thread(_unpack, data)
         good = [frame for frame in frames if _key(frame) not in refused]
         received_at_us = self._clock.now_us()
         async with self._database.transaction() as tx:
@@ -73,6 +85,9 @@ class Ingest:
                 clock_offset_us=offset_us,
                 protocol=contact.protocol,
             )
+        for key, cycle in cycles.items():
+            if key in verdicts and verdicts[key].verdict is Verdict.ACCEPTED:
+                self._parsed.put((agent.agent_id, *key), cycle)
         self._received()
         return BatchesAnswer(
             verdicts=[(refused | verdicts)[_key(frame)] for frame in frames],
@@ -122,8 +137,8 @@ def _key(frame: Frame) -> tuple[int, int]:
     return frame[0].epoch, frame[0].seq
 
 
-def _unpack(data: bytes) -> tuple[list[Frame], dict[tuple[int, int], BatchVerdict]]:
-    """All frames, and the verdicts of those that cannot be taken."""
+def _unpack(data: bytes) -> tuple[list[Frame], dict[Key, BatchVerdict], dict[Key, CycleColumns]]:
+    """All frames, the verdicts of those that cannot be taken, and the cycles among those that can."""
     try:
         frames = list(unpack_frames(data))
     except FrameError as error:
@@ -140,19 +155,26 @@ def _unpack(data: bytes) -> tuple[list[Frame], dict[tuple[int, int], BatchVerdic
             cycles.append(frame)
         elif (problem := _problem(frame)) is not None:
             refused[_key(frame)] = problem
-    if cycles and _cycles_problem(cycles) is not None:
-        # Together they cannot be read; one by one shows which.
-        refused |= {_key(one): problem for one in cycles if (problem := _cycles_problem([one])) is not None}
-    return frames, refused
+    parsed, unreadable = _parse_cycles(cycles)
+    return frames, refused | unreadable, parsed
 
 
-def _cycles_problem(frames: Sequence[Frame]) -> BatchVerdict | None:
-    header = frames[0][0]
+def _parse_cycles(frames: Sequence[Frame]) -> tuple[dict[Key, CycleColumns], dict[Key, BatchVerdict]]:
     try:
-        telemetry_columns.parse([body for _, body in frames])
+        cycles = telemetry_columns.parse([body for _, body in frames])
+        return {_key(frame): cycle for frame, cycle in zip(frames, cycles, strict=True)}, {}
     except (SharedError, CloudError) as error:
-        return _rejected(header, error.code, str(error))
-    return None
+        if len(frames) == 1:
+            header = frames[0][0]
+            return {}, {_key(frames[0]): _rejected(header, error.code, str(error))}
+    # Together they cannot be read; one by one shows which.
+    found: dict[Key, CycleColumns] = {}
+    refused: dict[Key, BatchVerdict] = {}
+    for frame in frames:
+        one, problem = _parse_cycles([frame])
+        found |= one
+        refused |= problem
+    return found, refused
 
 
 def _problem(frame: Frame) -> BatchVerdict | None:

@@ -1,6 +1,6 @@
 """From cycles to samples, newest readings and hours: pure column work, the same for the same input."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any, Final
@@ -13,7 +13,7 @@ from hashyard_cloud.services.ports.ingest import BatchRow
 from hashyard_cloud.services.ports.miners import LatestValues
 from hashyard_cloud.services.ports.rollups import DAY_US, HOUR_US, RollupValues
 from hashyard_cloud.services.ports.telemetry import SAMPLE_COLUMNS
-from hashyard_cloud.services.telemetry_columns import Cycles, Ints
+from hashyard_cloud.services.telemetry_columns import CycleColumns, Ints
 from hashyard_shared.clock import US_PER_MS, US_PER_S
 from hashyard_shared.telemetry import MinerState
 
@@ -51,36 +51,46 @@ class Projected:
     days: set[tuple[str, str, int]]
 
 
-def pools_of(batches: Sequence[BatchRow], cycles: Cycles) -> list[tuple[str, str, str]]:
-    """(organisation_id, url, worker) of each of the cycles' pools, in their order."""
-    owners = cycles.pool_owner.tolist()
-    pairs = zip(owners, cycles.pools, strict=True)
-    return [(batches[owner].organisation_id, url, worker) for owner, (url, worker) in pairs]
+def pools_of(batches: Sequence[BatchRow], cycles: Sequence[CycleColumns]) -> set[tuple[str, str, str]]:
+    """(organisation_id, url, worker) of all pools that the cycles name."""
+    together = zip(batches, cycles, strict=True)
+    return {(batch.organisation_id, url, worker) for batch, cycle in together for url, worker in cycle.pools}
 
 
 def project(
     batches: Sequence[BatchRow],
-    cycles: Cycles,
-    rosters: Sequence[Sequence[int]],
+    cycles: Sequence[CycleColumns],
+    rosters: Sequence[Ints],
     pool_numbers: Mapping[tuple[str, str, str], int],
 ) -> Projected:
     """Join cycles with who they speak of. All sequences go along with `batches`."""
-    sizes = cycles.sizes
-    received_at_us = np.array([batch.received_at_us for batch in batches], dtype=np.int64)
-    offset_ms = pc.fill_null(cycles.columns["offset_ms"], 0).to_numpy()
-    at_us = np.repeat(cycles.cycle_at_us, sizes) + offset_ms * US_PER_MS
+    sizes = np.array([cycle.size for cycle in cycles], dtype=np.int64)
+    offset_ms = pc.fill_null(_joined(cycles, "offset_ms"), 0).to_numpy()
+    at_us = np.repeat(_numbers(cycle.cycle_at_us for cycle in cycles), sizes) + offset_ms * US_PER_MS
+    received_at_us = np.repeat(_numbers(batch.received_at_us for batch in batches), sizes)
+    pools = [
+        _pool_numbers(batch.organisation_id, cycle, pool_numbers)
+        for batch, cycle in zip(batches, cycles, strict=True)
+    ]
     table = {
-        "miner_no": np.concatenate([np.asarray(roster, dtype=np.int64) for roster in rosters]),
+        "miner_no": np.concatenate(rosters),
         "at_ms": at_us // US_PER_MS,
-        "interval_ms": np.repeat(cycles.interval_ms, sizes),
-        "flags": _flags(at_us, np.repeat(received_at_us, sizes)),
-        "pool_no": _pool_numbers(batches, cycles, pool_numbers),
-        "hashrate_cths": cycles.columns["hashrate_ths"],
+        "interval_ms": np.repeat(_numbers(cycle.interval_ms for cycle in cycles), sizes),
+        "flags": _flags(at_us, received_at_us),
+        "pool_no": np.concatenate(pools),
+        "hashrate_cths": _joined(cycles, "hashrate_ths"),
     }
-    columns = [table[name] if name in table else cycles.columns[name] for name in SAMPLE_COLUMNS]
+    columns = [table[name] if name in table else _joined(cycles, name) for name in SAMPLE_COLUMNS]
     samples = pa.table({name: pa.array(one) for name, one in zip(SAMPLE_COLUMNS, columns, strict=True)})
-    believed = samples.filter(pc.equal(samples["flags"], 0))
-    return Projected(samples, _latest(believed), _hours(believed), _days(batches, cycles.cycle_at_us))
+    return Projected(samples, _latest(samples, cycles), _hours(samples), _days(batches, cycles))
+
+
+def _joined(cycles: Sequence[CycleColumns], name: str) -> Any:
+    return pa.concat_arrays([cycle.columns[name] for cycle in cycles])
+
+
+def _numbers(values: Iterable[int]) -> Ints:
+    return np.fromiter(values, dtype=np.int64)
 
 
 def _flags(at_us: Ints, received_at_us: Ints) -> Ints:
@@ -88,26 +98,28 @@ def _flags(at_us: Ints, received_at_us: Ints) -> Ints:
     return future + np.where(at_us < received_at_us - MAX_PAST_US, int(SampleFlag.FAR_PAST), 0)
 
 
-def _pool_numbers(
-    batches: Sequence[BatchRow], cycles: Cycles, numbers: Mapping[tuple[str, str, str], int]
-) -> Ints:
+def _pool_numbers(organisation_id: str, cycle: CycleColumns, numbers: Mapping[tuple[str, str, str], int]) -> Ints:
     """The active pool's number per sample; 0 where none was seen."""
     # One more place than there are pools: it stands for "none".
-    known = np.array([*(numbers[pool] for pool in pools_of(batches, cycles)), 0], dtype=np.int64)
-    index: Ints = pc.fill_null(cycles.pool, len(known) - 1).to_numpy()
+    known = _numbers([*(numbers[organisation_id, *pool] for pool in cycle.pools), 0])
+    index: Ints = pc.fill_null(cycle.pool, len(cycle.pools)).to_numpy()
     return known[index]
 
 
-def _latest(samples: Any) -> list[LatestValues]:
+def _latest(samples: Any, cycles: Sequence[CycleColumns]) -> list[LatestValues]:
     """Each device's newest reading."""
-    if not samples.num_rows:
+    miner_no = samples["miner_no"].to_numpy()
+    if not miner_no.size:
         return []
-    ordered = samples.take(pa.array(np.argsort(samples["at_ms"].to_numpy(), kind="stable")))
-    miner_no = ordered["miner_no"].to_numpy()
-    # With repeated indices the last assignment stays: that of the newest row.
+    believed = samples["flags"].to_numpy() == 0
+    ends = np.cumsum([cycle.size for cycle in cycles])
+    # With repeated indices the last assignment stays: that of the newest cycle.
     row_of = np.full(int(miner_no.max()) + 1, -1, dtype=np.int64)
-    row_of[miner_no] = np.arange(miner_no.size)
-    newest = ordered.take(pa.array(row_of[row_of >= 0]))
+    for place in np.argsort(_numbers(cycle.cycle_at_us for cycle in cycles), kind="stable").tolist():
+        rows = np.arange(ends[place] - cycles[place].size, ends[place])
+        rows = rows[believed[rows]]
+        row_of[miner_no[rows]] = rows
+    newest = samples.take(pa.array(row_of[row_of >= 0]))
     at_us = pc.multiply(newest["at_ms"], US_PER_MS)
     values = [newest["miner_no"], at_us, newest["interval_ms"], *(newest[name] for name in _LATEST)]
     return list(zip(*(value.to_pylist() for value in values), strict=True))
@@ -115,6 +127,8 @@ def _latest(samples: Any) -> list[LatestValues]:
 
 def _hours(samples: Any) -> list[RollupValues]:
     """Sums by device, hour and pool. A sample stands for its interval, and counts in the hour it begins in."""
+    if pc.any(pc.not_equal(samples["flags"], 0)).as_py():
+        samples = samples.filter(pc.equal(samples["flags"], 0))
     if not samples.num_rows:
         return []
     hour_us = samples["at_ms"].to_numpy() * US_PER_MS // HOUR_US * HOUR_US
@@ -150,6 +164,8 @@ def _weighted(column: Any, interval: Ints) -> tuple[Ints, Ints]:
     return np.where(known, interval, 0), value * interval
 
 
-def _days(batches: Sequence[BatchRow], cycle_at_us: Ints) -> set[tuple[str, str, int]]:
-    days = (cycle_at_us // DAY_US * DAY_US).tolist()
-    return {(batch.organisation_id, batch.agent_id, day) for batch, day in zip(batches, days, strict=True)}
+def _days(batches: Sequence[BatchRow], cycles: Sequence[CycleColumns]) -> set[tuple[str, str, int]]:
+    together = zip(batches, cycles, strict=True)
+    return {
+        (batch.organisation_id, batch.agent_id, cycle.cycle_at_us // DAY_US * DAY_US) for batch, cycle in together
+    }

@@ -10,18 +10,21 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 from pydantic import ValidationError
 
-from hashyard_cloud.errors import CloudError, NotFoundError
+from hashyard_cloud.errors import CloudError, NotFoundError, StoreCorruptError
 from hashyard_cloud.services import event_batches, projection, telemetry_columns
+from hashyard_cloud.services.parsed_cycles import Origin, ParsedCycles
 from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.services.ports.database import Database, Transaction
 from hashyard_cloud.services.ports.events import EventSink
 from hashyard_cloud.services.ports.ingest import BatchRow, BatchState, BlockRow
 from hashyard_cloud.services.ports.telemetry import TelemetryStore
+from hashyard_cloud.services.telemetry_columns import CycleColumns
 from hashyard_shared.clock import US_PER_S, Clock
 from hashyard_shared.codec import decode_bytes
 from hashyard_shared.errors import SharedError
@@ -31,7 +34,10 @@ from hashyard_shared.telemetry import Roster
 LOG: Final = logging.getLogger(__name__)
 LEASE_NAME: Final = "projector"
 LEASE_US: Final = 30 * US_PER_S
-MAX_BLOCK_SAMPLES: Final = 500_000
+MAX_BLOCK_SAMPLES: Final = 750_000
+BIG_BLOCK_SAMPLES: Final = 50_000
+BIG_BLOCK_INTERVAL_S: Final = 2.0
+"""Under load blocks grow instead of following faster: newest readings and hours cost by device, not by sample."""
 MAX_BLOCK_BATCHES: Final = 2_000
 MAX_SMALL_BATCHES: Final = 200
 MAX_ATTEMPTS: Final = 5
@@ -49,6 +55,7 @@ class Projector:
         telemetry: TelemetryStore,
         clock: Clock,
         events: EventSink,
+        parsed: ParsedCycles,
         owner: str,
         interval_s: float,
     ) -> None:
@@ -56,12 +63,15 @@ class Projector:
         self._telemetry = telemetry
         self._clock = clock
         self._events = events
+        self._parsed = parsed
         self._owner = owner
         self._interval_s = interval_s
         self._work = asyncio.Event()
         self._attempts: Counter[int] = Counter()
         self._step_lock = asyncio.Lock()
         self._days_summed_us = 0
+        self._leased_us = -LEASE_US
+        self._big_block_s = -BIG_BLOCK_INTERVAL_S
 
     def notify(self) -> None:
         """Something was received."""
@@ -81,8 +91,10 @@ class Projector:
 
     async def settle(self) -> None:
         """Project everything that can be projected now, days included."""
-        while await self.step():
-            pass
+        while True:
+            self._big_block_s = -BIG_BLOCK_INTERVAL_S
+            if not await self.step():
+                break
         await self._sum_days()
 
     async def release(self) -> None:
@@ -94,15 +106,24 @@ class Projector:
         """One piece of work; False when there was none, or it is another process's."""
         async with self._step_lock:
             self._work.clear()
-            async with self._database.transaction() as tx:
-                if not await tx.leases.take(LEASE_NAME, self._owner, self._clock.now_us(), LEASE_US):
-                    return False
+            if not await self._own():
+                return False
             if await self._small_batches():
                 return True
             worked = await self._block()
             if self._clock.now_us() - self._days_summed_us >= DAYS_INTERVAL_US:
                 await self._sum_days()
             return worked
+
+    async def _own(self) -> bool:
+        """Whether this process owns the work; its lease is renewed well before its end."""
+        now_us = self._clock.now_us()
+        if not self._leased_us <= now_us < self._leased_us + LEASE_US // 3:
+            async with self._database.transaction() as tx:
+                if not await tx.leases.take(LEASE_NAME, self._owner, now_us, LEASE_US):
+                    return False
+            self._leased_us = now_us
+        return True
 
     async def _idle(self) -> None:
         try:
@@ -112,12 +133,15 @@ class Projector:
 
     async def _small_batches(self) -> bool:
         """Rosters and events, in the order in which they were received."""
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             batches = await tx.ingest.pending([BatchKind.ROSTER, BatchKind.EVENTS], MAX_SMALL_BATCHES)
             bodies = await tx.ingest.bodies([batch.batch_no for batch in batches])
+        if not batches:
+            return False
+        async with self._database.transaction() as tx:
             for batch in batches:
                 await self._apply(tx, batch, bodies[batch.batch_no])
-        return bool(batches)
+        return True
 
     async def _apply(self, tx: Transaction, batch: BatchRow, body: bytes) -> None:
         try:
@@ -146,54 +170,64 @@ class Projector:
         async with self._database.reading() as tx:
             block = await tx.ingest.unfinished_block()
         if block is None:
+            if self._clock.monotonic_s() < self._big_block_s + BIG_BLOCK_INTERVAL_S:
+                return False
             block = await self._compose_block()
         if block is None:
             return False
+        if block.samples >= BIG_BLOCK_SAMPLES:
+            self._big_block_s = self._clock.monotonic_s()
         await self._project(block)
         return True
 
     async def _compose_block(self) -> BlockRow | None:
         """Fix which batches make the next block; None when none can be projected now."""
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             pending = await tx.ingest.pending([BatchKind.TELEMETRY], MAX_BLOCK_BATCHES)
-            chosen = _within(pending, MAX_BLOCK_SAMPLES)
-            if not chosen:
-                return None
-            bodies = await tx.ingest.bodies([batch.batch_no for batch in chosen])
-            readable = await asyncio.to_thread(_readable, chosen, bodies)
-            for batch, problem in readable.unreadable:
+        chosen = _within(pending, MAX_BLOCK_SAMPLES)
+        if not chosen:
+            return None
+        found, unreadable = await self._cycles(chosen)
+        keys = {
+            batch.batch_no: (batch.agent_id, found[batch.batch_no].roster_id)
+            for batch in chosen
+            if batch.batch_no in found
+        }
+        async with self._database.transaction() as tx:
+            for batch, problem in unreadable:
                 await _set_aside(tx, batch, problem)
-            rosters = await tx.ingest.rosters(sorted(set(readable.roster_keys)))
+            rosters = await tx.ingest.rosters(sorted(set(keys.values())))
+            await tx.ingest.wait_for_roster({no: key[1] for no, key in keys.items() if key not in rosters})
             members: list[int] = []
-            samples = 0
-            waiting: dict[int, str] = {}
-            for batch, key, size in zip(readable.batches, readable.roster_keys, readable.sizes, strict=True):
-                if key not in rosters:
-                    waiting[batch.batch_no] = key[1]
-                elif len(rosters[key]) != size:
-                    await _set_aside(tx, batch, f"{size} miners, but its roster has {len(rosters[key])}")
-                else:
+            for batch in chosen:
+                roster = rosters.get(keys.get(batch.batch_no, ("", "")))
+                if roster is None:
+                    continue
+                size = found[batch.batch_no].size
+                if len(roster) == size:
                     members.append(batch.batch_no)
-                    samples += size
-            await tx.ingest.wait_for_roster(waiting)
+                else:
+                    await _set_aside(tx, batch, f"{size} miners, but its roster has {len(roster)}")
             if not members:
                 # Everything looked at was parked or set aside; there may be more behind it.
                 self._work.set()
                 return None
+            samples = sum(found[batch_no].size for batch_no in members)
             return await tx.ingest.new_block(members, samples, self._clock.now_us())
 
     async def _project(self, block: BlockRow) -> None:
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             batches = await tx.ingest.block_batches(block.block_no)
-            bodies = await tx.ingest.bodies([batch.batch_no for batch in batches])
-            ordered = [bodies[batch.batch_no] for batch in batches]
-            cycles = await asyncio.to_thread(telemetry_columns.parse, ordered)
-            keys = [
-                (batch.agent_id, roster_id) for batch, roster_id in zip(batches, cycles.roster_ids, strict=True)
-            ]
+        found, unreadable = await self._cycles(batches)
+        if unreadable:
+            raise StoreCorruptError(f"block {block.block_no}: {unreadable[0][1]}")
+        cycles = [found[batch.batch_no] for batch in batches]
+        keys = [(batch.agent_id, cycle.roster_id) for batch, cycle in zip(batches, cycles, strict=True)]
+        async with self._database.transaction() as tx:
             rosters = await tx.ingest.rosters(sorted(set(keys)))
-            pools = await tx.miners.pool_numbers(sorted(set(projection.pools_of(batches, cycles))))
-        members = [rosters[key] for key in keys]
+            pools = await tx.miners.pool_numbers(sorted(projection.pools_of(batches, cycles)))
+        numbers = {key: np.array(roster, dtype=np.int64) for key, roster in rosters.items()}
+        members = [numbers[key] for key in keys]
         projected = await asyncio.to_thread(projection.project, batches, cycles, members, pools)
         await self._telemetry.insert_block(block.block_no, projected.samples)
         now_us = self._clock.now_us()
@@ -202,6 +236,25 @@ class Projector:
             await tx.rollups.add_hours(projected.hours)
             await tx.rollups.mark_changed(await _site_days(tx, projected.days), now_us)
             await tx.ingest.finish_block(block.block_no, now_us)
+        self._parsed.forget(_origin(batch) for batch in batches)
+
+    async def _cycles(
+        self, batches: Sequence[BatchRow]
+    ) -> tuple[dict[int, CycleColumns], list[tuple[BatchRow, str]]]:
+        """Cycles by batch number, as parsed when they came, else from their bodies; and what cannot be read."""
+        found = {
+            batch.batch_no: cycle for batch in batches if (cycle := self._parsed.get(_origin(batch))) is not None
+        }
+        rest = [batch for batch in batches if batch.batch_no not in found]
+        if not rest:
+            return found, []
+        async with self._database.reading() as tx:
+            bodies = await tx.ingest.bodies([batch.batch_no for batch in rest])
+        parsed, unreadable = await asyncio.to_thread(_parse, rest, bodies)
+        for batch in rest:
+            if batch.batch_no in parsed:
+                self._parsed.put(_origin(batch), parsed[batch.batch_no])
+        return found | parsed, unreadable
 
     async def _sum_days(self) -> None:
         self._days_summed_us = self._clock.now_us()
@@ -209,35 +262,26 @@ class Projector:
             await tx.rollups.sum_changed_days()
 
 
-class _Readable:
-    """Batches that can be read, each with its roster and size; and those that cannot."""
-
-    def __init__(self) -> None:
-        self.batches: list[BatchRow] = []
-        self.roster_keys: list[tuple[str, str]] = []
-        self.sizes: list[int] = []
-        self.unreadable: list[tuple[BatchRow, str]] = []
-
-    def add(self, batches: Sequence[BatchRow], cycles: telemetry_columns.Cycles) -> None:
-        self.batches += batches
-        self.roster_keys += [
-            (batch.agent_id, roster_id) for batch, roster_id in zip(batches, cycles.roster_ids, strict=True)
-        ]
-        self.sizes += cycles.sizes.tolist()
+def _origin(batch: BatchRow) -> Origin:
+    return batch.agent_id, batch.epoch, batch.seq
 
 
-def _readable(batches: Sequence[BatchRow], bodies: dict[int, bytes]) -> _Readable:
-    found = _Readable()
+def _parse(
+    batches: Sequence[BatchRow], bodies: Mapping[int, bytes]
+) -> tuple[dict[int, CycleColumns], list[tuple[BatchRow, str]]]:
     try:
-        found.add(batches, telemetry_columns.parse([bodies[batch.batch_no] for batch in batches]))
+        cycles = telemetry_columns.parse([bodies[batch.batch_no] for batch in batches])
+        return {batch.batch_no: cycle for batch, cycle in zip(batches, cycles, strict=True)}, []
     except _UNREADABLE:
         # One of them is bad (they were checked when they came, so this is rare): one by one shows which.
+        found: dict[int, CycleColumns] = {}
+        unreadable: list[tuple[BatchRow, str]] = []
         for batch in batches:
             try:
-                found.add([batch], telemetry_columns.parse([bodies[batch.batch_no]]))
+                found[batch.batch_no] = telemetry_columns.parse([bodies[batch.batch_no]])[0]
             except _UNREADABLE as error:
-                found.unreadable.append((batch, str(error)))
-    return found
+                unreadable.append((batch, str(error)))
+        return found, unreadable
 
 
 def _within(batches: Sequence[BatchRow], most_samples: int) -> list[BatchRow]:

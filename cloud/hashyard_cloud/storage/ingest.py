@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.services.ports.ingest import BatchRow, BatchState, BlockRow, IngestCounts, NewBatch
 from hashyard_cloud.storage.tables.ingest import BATCH_BODIES, BATCHES, BLOCKS, ROSTERS
-from hashyard_cloud.storage.upserts import insert_or_ignore, pieces
+from hashyard_cloud.storage.upserts import execute_tuples, insert_or_ignore, pieces
 
 _COLUMNS: Final = [
     BATCHES.c[name]
@@ -44,20 +44,23 @@ class IngestStore:
         self, agent: AgentRow, batches: Sequence[NewBatch], received_at_us: int
     ) -> dict[tuple[int, int], int]:
         rows = [_new_row(agent, batch, received_at_us) for batch in batches]
-        query = insert_or_ignore(self._connection, BATCHES).values(rows)
-        stored = await self._connection.execute(
-            query.returning(BATCHES.c.epoch, BATCHES.c.seq, BATCHES.c.batch_no)
-        )
-        numbers = {(epoch, seq): batch_no for epoch, seq, batch_no in stored}
-        # A key that appears twice in one request is stored once; its body is that of the first.
-        bodies: dict[int, bytes] = {}
-        for batch in batches:
-            number = numbers.get((batch.header.epoch, batch.header.seq))
-            if number is not None:
-                bodies.setdefault(number, batch.body)
-        if bodies:
-            body_rows = [{"batch_no": number, "body": body} for number, body in bodies.items()]
-            await self._connection.execute(insert(BATCH_BODIES), body_rows)
+        known = set(await self.hashes(agent.agent_id, [(row[3], row[4]) for row in rows]))
+        fresh = {(row[3], row[4]): (row, batch) for row, batch in zip(rows, batches, strict=True)}
+        new = {key: pair for key, pair in fresh.items() if key not in known}
+        statement = insert_or_ignore(self._connection, BATCHES)
+        await execute_tuples(self._connection, statement, _NEW_NAMES, [row for row, _ in new.values()])
+        numbers: dict[tuple[int, int], int] = {}
+        for piece in pieces(list(new)):
+            query = select(BATCHES.c.epoch, BATCHES.c.seq, BATCHES.c.sha256, BATCHES.c.batch_no).where(
+                BATCHES.c.agent_id == agent.agent_id, tuple_(BATCHES.c.epoch, BATCHES.c.seq).in_(piece)
+            )
+            for epoch, seq, sha256, number in await self._connection.execute(query):
+                # On PostgreSQL another delivery may have been first; its body is the one that counts.
+                if sha256 == new[epoch, seq][1].header.sha256:
+                    numbers[epoch, seq] = number
+        bodies = [(number, new[key][1].body) for key, number in numbers.items()]
+        statement = insert_or_ignore(self._connection, BATCH_BODIES)
+        await execute_tuples(self._connection, statement, ["batch_no", "body"], bodies)
         return numbers
 
     async def hashes(self, agent_id: str, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
@@ -171,12 +174,33 @@ class IngestStore:
         )
 
 
-def _new_row(agent: AgentRow, batch: NewBatch, received_at_us: int) -> dict[str, Any]:
-    return {
-        "organisation_id": agent.organisation_id,
-        "agent_id": agent.agent_id,
-        **batch.header.model_dump(),
-        "received_at_us": received_at_us,
-        "state": int(batch.state),
-        "problem": batch.problem,
-    }
+_NEW_NAMES: Final = (
+    "organisation_id",
+    "agent_id",
+    "kind",
+    "epoch",
+    "seq",
+    "cycle_at_us",
+    "count",
+    "sha256",
+    "received_at_us",
+    "state",
+    "problem",
+)
+
+
+def _new_row(agent: AgentRow, batch: NewBatch, received_at_us: int) -> tuple[Any, ...]:
+    header = batch.header
+    return (
+        agent.organisation_id,
+        agent.agent_id,
+        header.kind,
+        header.epoch,
+        header.seq,
+        header.cycle_at_us,
+        header.count,
+        header.sha256,
+        received_at_us,
+        int(batch.state),
+        batch.problem,
+    )
