@@ -29,8 +29,9 @@ CLOCK_JUMPS_S: Final = (-86_400, -3_600, -30, 30, 3_600, 86_400)
 class Chaos:
     """A plan of faults from a seed."""
 
-    def __init__(self, world: World, chance: random.Random, kills: int) -> None:
+    def __init__(self, world: World, chance: random.Random, kills: int, pace: float) -> None:
         self.world = world
+        self.pace = pace
         self.chance = chance
         self.kills_wanted = kills
         self.kills = 0
@@ -168,7 +169,7 @@ class Chaos:
         world.stop_all()
 
     def _pause(self, least_s: float, most_s: float) -> None:
-        time.sleep(self.chance.uniform(least_s, most_s))
+        time.sleep(self.pace * self.chance.uniform(least_s, most_s))
 
 
 def main() -> int:
@@ -177,6 +178,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--miners", type=int, default=100)
+    parser.add_argument("--pace", type=float, default=1, help="Pauses between faults are this much longer.")
     parser.add_argument("--subnet", default="127.61.1.0/24")
     parser.add_argument("--logs", type=Path, default=None, help="Keep the programs' logs here.")
     given = parser.parse_args()
@@ -184,7 +186,7 @@ def main() -> int:
     sys.stderr.write(f"chaos: seed {seed}\n")
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         world = World(Path(folder), seed=seed, miners=given.miners, subnet=given.subnet)
-        chaos = Chaos(world, random.Random(seed), given.kills)
+        chaos = Chaos(world, random.Random(seed), given.kills, given.pace)
         try:
             with world.running():
                 chaos.run()
