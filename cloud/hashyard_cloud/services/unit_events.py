@@ -37,7 +37,7 @@ FINAL_REFUSALS: Final = frozenset(
 
 _NOT_AT_POOL: Final = frozenset({UnitPhase.RESTORED, UnitPhase.CUSTOMER, UnitPhase.REFUSED, UnitPhase.SHADOW})
 _TOWARDS_POOL: Final = frozenset({UnitPhase.REDIRECTED, UnitPhase.REDIRECTING})
-"""Below level 3 in these a unit is not, or no longer, seen at the holding pool; while restoring it may still be."""
+"""Below level 3 in these a unit is not, or no longer, seen at the holding pool; a restoring one may still be."""
 
 _AT_WORK: Final = frozenset({UnitPhase.REDIRECTING, UnitPhase.REDIRECTED, UnitPhase.RESTORING, UnitPhase.RESTORED})
 
