@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from hashyard_cloud.web import host, portal, render, security
+from hashyard_cloud.web import account, host, portal, render, security
 from hashyard_cloud.web.pages import errors_middleware
 from hashyard_cloud.web.static_files import StaticFiles
 
@@ -16,3 +16,4 @@ def install(app: web.Application) -> None:
     app.router.add_get("/static/{name}", static.serve)
     app.router.add_routes(host.routes())
     app.router.add_routes(portal.routes())
+    app.router.add_routes(account.routes())

@@ -3,6 +3,7 @@ import re
 from aiohttp import ClientSession, CookieJar
 
 from hashyard_cloud.services.ports.users import Role
+from hashyard_cloud.services.totp import code_at
 from hashyard_support.pages import OWNER_EMAIL, PASSWORD, Pages
 from hashyard_support.visitor import Visitor
 
@@ -103,3 +104,39 @@ async def test_roles_keep_people_out_of_what_is_not_theirs(pages: Pages) -> None
         await eyes.get("/fleet")
         await eyes.get("/equipment/new", 403)
         await eyes.post("/redirect-controls/switch", {"enabled": ""}, 403)
+
+
+async def test_the_second_step_asks_for_a_code_that_works_once(pages: Pages) -> None:
+    async with pages.browser() as visitor:
+        text = await visitor.get("/account")
+        secret = re.search(r'name="secret" value="([A-Z2-7]+)"', text)
+        assert secret
+        wrong = await visitor.post("/account/second-step", {"secret": secret[1], "code": "000000"}, 422)
+        assert 'id="code-error"' in wrong
+        now = code_at(secret[1], pages.clock.now_us() // 30_000_000)
+        await visitor.post("/account/second-step", {"secret": secret[1], "code": now})
+    pages.move_s(60)
+    async with ClientSession(pages.url, cookie_jar=CookieJar(unsafe=True)) as http:
+        assert "Fleet" not in await with_code(http, "123456")
+        code = code_at(secret[1], pages.clock.now_us() // 30_000_000)
+        assert "Fleet" in await with_code(http, code)
+    async with ClientSession(pages.url, cookie_jar=CookieJar(unsafe=True)) as http:
+        assert "was used already" in await with_code(http, code)
+
+
+async def with_code(http: ClientSession, code: str) -> str:
+    """Password and code, as a person types them."""
+    text = await Visitor(http).sign_in(OWNER_EMAIL, PASSWORD)
+    form = dict(re.findall(r'name="(\w+)" value="([^"]*)"', text)) | {"code": code}
+    async with http.post("/login/code", data=form) as answer:
+        return await answer.text()
+
+
+async def test_a_changed_password_ends_every_other_session(pages: Pages) -> None:
+    async with pages.browser() as here, pages.browser() as there:
+        form = {"present": "not it", "password": "a whole new phrase"}
+        assert 'id="present-error"' in await here.post("/account/password", form, 422)
+        await here.post("/account/password", form | {"present": PASSWORD})
+        await here.get("/fleet")
+        async with there.http.get("/fleet") as answer:
+            assert answer.url.path == "/login"

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from hashyard_cloud.errors import ForbiddenError, MalformedError, RateLimitedError, UnauthenticatedError
-from hashyard_cloud.services import users
+from hashyard_cloud.services import totp, users
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys, security
 from hashyard_cloud.web.pages import fields, go, host_page, local_path, viewer_of
@@ -18,6 +18,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/", start),
         web.get("/login", login_page),
         web.post("/login", login),
+        web.post("/login/code", code),
         web.post("/logout", host_page(logout)),
         web.post("/theme", host_page(theme)),
     ]
@@ -66,6 +67,8 @@ async def login(request: web.Request) -> web.Response:
         user = await users.check_password(
             database, clock, email=form["email"], password=given.get("password", ""), remote=remote_of(request)
         )
+        if user.totp_secret is not None:
+            return code_form(request, await totp.begin(database, clock, user), form["next"])
         secret = await users.open_session(database, clock, user, remote=remote_of(request))
     except (UnauthenticatedError, ForbiddenError, RateLimitedError, MalformedError) as error:
         response = _door(request, form, str(error), error.status)
@@ -73,6 +76,40 @@ async def login(request: web.Request) -> web.Response:
             response.headers[hdrs.RETRY_AFTER] = str(int(error.retry_after_s))
         return response
     response = go(local_path(form["next"]))
+    security.set_cookie(request, response, security.SESSION_COOKIE, secret)
+    return response
+
+
+def code_form(request: web.Request, pending: str, leads_to: str, error: str = "", **more: str) -> web.Response:
+    """The form of the second step, of our own door or of a host's."""
+    token = security.form_token(request)
+    context = {"name": "Hashyard", "slug": "", "action": "/login/code", "brand_version": "", "invite": ""} | more
+    response = html(
+        request.app,
+        "auth/code.html",
+        401 if error else 200,
+        pending=pending,
+        next=local_path(leads_to),
+        token=token,
+        errors={"code": error} if error else {},
+        theme=request.cookies.get(security.THEME_COOKIE, "auto"),
+        **context,
+    )
+    security.set_cookie(request, response, security.FORM_COOKIE, token)
+    return response
+
+
+async def code(request: web.Request) -> web.Response:
+    """POST /login/code: the second step. A wrong code begins anew, so that codes cannot be tried in a row."""
+    form = await fields(request)
+    await security.check_form(request, request.cookies.get(security.FORM_COOKIE))
+    database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
+    try:
+        user = await totp.finish(database, clock, form.get("pending", ""), form.get("code", ""))
+        secret = await users.open_session(database, clock, user, remote=remote_of(request))
+    except (UnauthenticatedError, ForbiddenError, RateLimitedError) as error:
+        return _door(request, {"next": form.get("next", "")}, str(error), error.status)
+    response = go(local_path(form.get("next", "")))
     security.set_cookie(request, response, security.SESSION_COOKIE, secret)
     return response
 

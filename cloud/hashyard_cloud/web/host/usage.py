@@ -83,10 +83,11 @@ def _drawn(found: usage.UsageReport, name: str) -> tuple[charts.Window, list[cha
     span = charts.Window(name, found.from_us, found.to_us, DAY_US // US_PER_S)
     by_start = {day.start_us // US_PER_S: day.usage for day in found.days}
     energy = [round(by_start[at].energy_wh / 1_000, 3) if _seen(by_start, at) else None for at in span.times_s]
-    ths = [_hashrate(by_start[at]) if _seen(by_start, at) else None for at in span.times_s]
+    together = {day.start_us // US_PER_S: _hashrate(day) for day in found.days}
+    ths = [together.get(at) if _seen(by_start, at) else None for at in span.times_s]
     return span, [
         charts.Series("Energy", "kWh", "--series-1", energy),
-        charts.Series("Mean hashrate", "TH/s", "--series-3", ths, axis=2, dashed=True),
+        charts.Series("Hashrate", "TH/s", "--series-3", ths, axis=2, dashed=True),
     ]
 
 
@@ -94,9 +95,9 @@ def _seen(by_start: dict[int, usage.Usage], at_s: int) -> bool:
     return at_s in by_start and by_start[at_s].observed_ms > 0
 
 
-def _hashrate(day: usage.Usage) -> float | None:
-    """All devices together: TH/s-hours of the day over the hours that were due to one of them."""
-    return None if not day.hashrate_known_ms else round(day.hashrate_ths_h / 24, 2)
+def _hashrate(day: usage.UsageDay) -> float | None:
+    """All devices together: a device's mean by how many were seen."""
+    return None if day.usage.mean_ths is None else round(day.usage.mean_ths * day.units, 2)
 
 
 async def chart(request: web.Request, viewer: Viewer) -> web.StreamResponse:

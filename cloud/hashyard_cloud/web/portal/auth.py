@@ -13,10 +13,11 @@ from hashyard_cloud.errors import (
     RateLimitedError,
     UnauthenticatedError,
 )
-from hashyard_cloud.services import invites, users
+from hashyard_cloud.services import invites, totp, users
 from hashyard_cloud.services.ports.organisations import OrganisationRow
 from hashyard_cloud.services.ports.users import Role, UserRow
 from hashyard_cloud.web import brand, keys, security
+from hashyard_cloud.web.host.session import code_form
 from hashyard_cloud.web.pages import fields, go
 from hashyard_cloud.web.render import html
 
@@ -29,6 +30,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get(f"{base}/auth", page),
         web.post(f"{base}/auth/login", login),
+        web.post(f"{base}/auth/code", code),
         web.post(f"{base}/auth/signup", sign_up),
         web.post(f"{base}/auth/forgot", forgot),
         web.get(f"{base}/auth/reset", reset_page),
@@ -156,10 +158,45 @@ async def login(request: web.Request) -> web.Response:
             password=form.get("password", ""),
             remote=_remote(request),
         )
-        if form.get("invite"):
-            await invites.accept(database, clock, row.organisation_id, form["invite"], user)
-        return await _enter(request, row, user)
+        if user.totp_secret is not None:
+            pending = await totp.begin(database, clock, user)
+            return _code_form(request, row, pending, form.get("invite", ""))
+        return await _accepted(request, row, user, form.get("invite", ""))
     except (UnauthenticatedError, ForbiddenError, RateLimitedError, MalformedError, ConflictError) as error:
+        return await _again(request, row, error, form, "login")
+
+
+async def _accepted(request: web.Request, row: OrganisationRow, user: UserRow, secret: str) -> web.Response:
+    if secret:
+        database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
+        await invites.accept(database, clock, row.organisation_id, secret, user)
+    return await _enter(request, row, user)
+
+
+def _code_form(request: web.Request, row: OrganisationRow, pending: str, secret: str) -> web.Response:
+    slug = row.slug or ""
+    return code_form(
+        request,
+        pending,
+        "",
+        name=row.name,
+        slug=slug,
+        action=f"/host/{slug}/auth/code",
+        brand_version=brand.version(row),
+        invite=secret,
+    )
+
+
+async def code(request: web.Request) -> web.Response:
+    """POST .../code: the second step."""
+    row = await _organisation(request)
+    await security.check_form(request, request.cookies.get(security.FORM_COOKIE))
+    form = await fields(request)
+    database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
+    try:
+        user = await totp.finish(database, clock, form.get("pending", ""), form.get("code", ""))
+        return await _accepted(request, row, user, form.get("invite", ""))
+    except (UnauthenticatedError, ForbiddenError, RateLimitedError, ConflictError) as error:
         return await _again(request, row, error, form, "login")
 
 
