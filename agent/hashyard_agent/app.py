@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -16,13 +16,15 @@ from hashyard_agent.adapters.outbox import STATE_NONCE, SqliteOutbox
 from hashyard_agent.adapters.site_trust import TrustFiles
 from hashyard_agent.adapters.store import StoreCorruptError
 from hashyard_agent.cloud_time import CloudTimeKeeper
+from hashyard_agent.commands import CommandConfig, MinerCommands
 from hashyard_agent.desired import DesiredFeed
 from hashyard_agent.discovery import Discovery, DiscoveryConfig
+from hashyard_agent.enforcement_parts import EnforcementParts
 from hashyard_agent.errors import CloudError, SettingsError
 from hashyard_agent.health import HealthReporter, Vitals
 from hashyard_agent.identity import Credentials
 from hashyard_agent.link_state import LinkMonitor
-from hashyard_agent.local_site import EnforcementView, LocalSiteView
+from hashyard_agent.local_site import LocalSiteView
 from hashyard_agent.local_web.server import LocalWeb
 from hashyard_agent.logs import set_up_logging
 from hashyard_agent.miner_parts import MinerParts
@@ -30,6 +32,7 @@ from hashyard_agent.polling import Poller, PollerConfig
 from hashyard_agent.settings import Settings
 from hashyard_agent.supervisor import Part, Supervisor
 from hashyard_agent.sync import Sync
+from hashyard_agent.tasks import TaskDesk
 from hashyard_agent.version import agent_version
 from hashyard_shared.clock import Clock, SystemClock
 from hashyard_shared.protocol import SiteSettings
@@ -50,6 +53,18 @@ class CloudSide:
     sync: Sync
     feed: DesiredFeed
     on_time: list[Callable[[Envelope], bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSide:
+    """What talks to miners, and decides about them."""
+
+    miners: MinerParts
+    discovery: Discovery
+    poller: Poller
+    enforcement: EnforcementParts
+    commands: MinerCommands
+    tasks: TaskDesk
 
 
 def run(settings: Settings) -> None:
@@ -99,6 +114,47 @@ async def _build(
     boot = boot_id()
     cloud = await _cloud_side(settings, credentials, clock, boot, stack)
     cloud.outbox.on_damage = end
+    site = _site_side(settings, credentials, clock, boot, cloud, stack)
+    intervals = Intervals(settings, cloud.feed)
+    running: list[Supervisor] = []
+
+    def vitals() -> Vitals:
+        return _vitals(site, running[0], cloud.cloud_time)
+
+    health = HealthReporter(
+        outbox=cloud.outbox,
+        backlog=cloud.outbox,
+        state=cloud.outbox,
+        clock=clock,
+        version=agent_version(),
+        vitals=vitals,
+    )
+    parts = [
+        Part("discovery", lambda: site.discovery.run(intervals.discovery_s)),
+        Part("polling", lambda: site.poller.run(intervals.poll_s)),
+        Part("enforcement", site.enforcement.enforcer.run),
+        Part("sync", cloud.sync.run),
+        Part("desired state", cloud.feed.run),
+        Part("tasks", site.tasks.run),
+        Part("health", health.run),
+    ]
+    running.append(Supervisor(clock, parts))
+    if settings.local_web.enabled:
+        view = _page_view(credentials, clock, cloud, site, notes=lambda: vitals().notes)
+        page = LocalWeb(view, settings.local_web.host, settings.local_web.port)
+        await page.start()
+        stack.push_async_callback(page.close)
+    return running[0], cloud.feed
+
+
+def _site_side(
+    settings: Settings,
+    credentials: Credentials,
+    clock: Clock,
+    boot: str,
+    cloud: CloudSide,
+    stack: AsyncExitStack,
+) -> SiteSide:
     miners = miner_parts.build(
         clock,
         credentials_file=settings.credentials.file,
@@ -106,9 +162,7 @@ async def _build(
         fleet_file=settings.store.fleet_file,
     )
     stack.push_async_callback(miners.close)
-    discovery = miners.discovery(_discovery_config(settings), cloud.outbox)
     poller = miners.poller(_poller_config(settings), cloud.outbox, boot)
-    intervals = Intervals(settings, cloud.feed)
     enforcement = enforcement_parts.build(
         settings,
         credentials,
@@ -123,45 +177,32 @@ async def _build(
     )
     cloud.on_time.append(enforcement.enforcer.cloud_time_seen)
     cloud.feed.subscribe(enforcement.offer)
-    running: list[Supervisor] = []
+    commands = miners.commands(CommandConfig(reboots_per_minute=settings.enforcement.units_per_minute))
+    tasks = TaskDesk(commands=commands, fleet=miners.fleet, outbox=cloud.outbox, state=cloud.outbox, clock=clock)
+    cloud.feed.subscribe(tasks.offer)
+    discovery = miners.discovery(_discovery_config(settings), cloud.outbox)
+    return SiteSide(miners, discovery, poller, enforcement, commands, tasks)
 
-    def vitals() -> Vitals:
-        return _vitals(discovery, poller, miners, enforcement, running[0], cloud.cloud_time)
 
-    site = LocalSiteView(
+def _page_view(
+    credentials: Credentials,
+    clock: Clock,
+    cloud: CloudSide,
+    site: SiteSide,
+    notes: Callable[[], Sequence[str]],
+) -> LocalSiteView:
+    return LocalSiteView(
         identity=credentials.identity,
-        fleet=miners.fleet,
-        poller=poller,
-        driver=miners.driver,
+        fleet=site.miners.fleet,
+        poller=site.poller,
+        commands=site.commands,
         feed=cloud.feed,
         monitor=cloud.monitor,
         backlog=cloud.outbox,
-        enforcement=enforcement,
+        enforcement=site.enforcement,
         clock=clock,
-        notes=lambda: vitals().notes,
+        notes=notes,
     )
-    health = HealthReporter(
-        outbox=cloud.outbox,
-        backlog=cloud.outbox,
-        state=cloud.outbox,
-        clock=clock,
-        version=agent_version(),
-        vitals=vitals,
-    )
-    parts = [
-        Part("discovery", lambda: discovery.run(intervals.discovery_s)),
-        Part("polling", lambda: poller.run(intervals.poll_s)),
-        Part("enforcement", enforcement.enforcer.run),
-        Part("sync", cloud.sync.run),
-        Part("desired state", cloud.feed.run),
-        Part("health", health.run),
-    ]
-    if settings.local_web.enabled:
-        page = LocalWeb(site, settings.local_web.host, settings.local_web.port)
-        await page.start()
-        stack.push_async_callback(page.close)
-    running.append(Supervisor(clock, parts))
-    return running[0], cloud.feed
 
 
 async def _first_document(feed: DesiredFeed) -> None:
@@ -235,22 +276,15 @@ def _poller_config(settings: Settings) -> PollerConfig:
     )
 
 
-def _vitals(
-    discovery: Discovery,
-    poller: Poller,
-    miners: MinerParts,
-    enforcement: EnforcementView,
-    supervisor: Supervisor,
-    cloud_time: CloudTimeKeeper,
-) -> Vitals:
-    report = poller.last_report
+def _vitals(site: SiteSide, supervisor: Supervisor, cloud_time: CloudTimeKeeper) -> Vitals:
+    report = site.poller.last_report
     failing = [f"{name} is started again: {problem}" for name, problem in supervisor.failing.items()]
     return Vitals(
-        miners_found=len(miners.fleet),
+        miners_found=len(site.miners.fleet),
         cycle_s=report.elapsed_s if report else 0.0,
-        emergency_stop=enforcement.stop_reason() is not None,
-        shadow_mode=enforcement.shadow_mode,
-        notes=[*failing, *_clock_notes(cloud_time), *discovery.notes],
+        emergency_stop=site.enforcement.stop_reason() is not None,
+        shadow_mode=site.enforcement.shadow_mode,
+        notes=[*failing, *_clock_notes(cloud_time), *site.discovery.notes],
     )
 
 

@@ -12,11 +12,10 @@ from hashyard_agent.identity import AgentIdentity
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.local_web.state import FailingMiner, PageState, Redirects
 from hashyard_agent.polling import Poller, Seen
-from hashyard_agent.ports import MinerDriver
+from hashyard_agent.tasks import Commands
 from hashyard_shared.clock import Clock
 from hashyard_shared.telemetry import MinerState
 
-LED_TIMEOUT_S: Final = 15.0
 _DAY_US: Final = 86_400 * 1_000_000
 _MIN_SPAN_US: Final = 60 * 1_000_000
 _ADVICE: Final = {
@@ -56,7 +55,7 @@ class LocalSiteView:
     identity: AgentIdentity
     fleet: Fleet
     poller: Poller
-    driver: MinerDriver
+    commands: Commands
     feed: DesiredFeed
     monitor: LinkMonitor
     backlog: Backlog
@@ -96,8 +95,8 @@ class LocalSiteView:
         miner = self.fleet.get(miner_id)
         if miner is None:
             raise MinerConnectionError(miner_id, "is not known here any more")
-        await self.driver.set_led(miner.identity, on)
-        return f"The light of {miner.ip} is {'on' if on else 'off'}."
+        outcome = (await self.commands.lights([miner.identity], on=on))[0]
+        return f"{miner.ip}: {outcome.detail}"
 
     def _labels(self) -> dict[str, str]:
         document = self.feed.current
