@@ -160,7 +160,7 @@ def _show_scan(result: "ScanResult", subnets: tuple[str, ...]) -> None:
     from rich.table import Table  # noqa: PLC0415 - see above
 
     console = Console()
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for title in ("Address", "MAC", "Model", "Firmware", "Expected", "Pools"):
         table.add_column(title, no_wrap=title in {"Address", "MAC", "Firmware"})
     for miner in sorted(result.miners, key=_by_address):

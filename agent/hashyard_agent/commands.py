@@ -177,15 +177,16 @@ class MinerCommands:
         self, miner: Identity, before_s: int | None, ordered_s: float, timeout_s: float
     ) -> Outcome:
         seen_s: int | None = None
-        while (passed_s := self._clock.monotonic_s() - ordered_s) < timeout_s:
+        passed_s = 0.0
+        while passed_s < timeout_s:
             await asyncio.sleep(self._config.look_every_s)
             seen_s = await self._uptime_s(miner)
+            passed_s = self._clock.monotonic_s() - ordered_s
             if seen_s is None:
                 continue
             if seen_s <= passed_s + self._config.look_every_s and (before_s is None or seen_s < before_s):
-                return Outcome(
-                    miner.ip, miner.mac, done=True, detail=f"restarted, {passed_s:.0f} s after the order"
-                )
+                detail = f"restarted, seen {passed_s:.0f} s after the order"
+                return Outcome(miner.ip, miner.mac, done=True, detail=detail)
         if seen_s is None:
             detail, code = "did not come back in time", ErrorCode.MINER_UNREACHABLE
         else:

@@ -120,8 +120,8 @@ class PyasicDriver:
             told = None if miner is None else self._profiles.for_driver_class(_class_names(miner))
             if told is not None and (not shown or _best(shown, told) is told):
                 return miner, None if self._fingerprinter.contradicts(told, evidence) else told
-            if miner is None and shown and shown[0].details_driver == "none":
-                break  # a family that the driver does not know: asking it again tells nothing
+            if miner is None and (not evidence or (shown and shown[0].details_driver == "none")):
+                break  # silent, or of a family that the driver does not know: asking it again tells nothing
         if not shown:
             return miner, None
         best = _best(shown, told)
