@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hashyard_cloud.services.ports.activity import ActivityRow
 from hashyard_cloud.storage.rows import loaded, values
 from hashyard_cloud.storage.tables.activity import ACTIVITY
+from hashyard_cloud.storage.tables.organisations import ORGANISATIONS
 
 
 class ActivityStore:
@@ -15,12 +16,17 @@ class ActivityStore:
         self._connection = connection
 
     async def last(self, organisation_id: str) -> ActivityRow | None:
+        # Two transactions that append to one chain must follow each other; locking the last line would not do,
+        # because the one that waited would still see it as the last.
+        one_after_the_other = select(ORGANISATIONS.c.organisation_id).where(
+            ORGANISATIONS.c.organisation_id == organisation_id
+        )
+        await self._connection.execute(one_after_the_other.with_for_update(key_share=True))
         query = (
             select(ACTIVITY)
             .where(ACTIVITY.c.organisation_id == organisation_id)
             .order_by(ACTIVITY.c.position.desc())
             .limit(1)
-            .with_for_update()
         )
         record = (await self._connection.execute(query)).one_or_none()
         return loaded(ActivityRow, record) if record else None

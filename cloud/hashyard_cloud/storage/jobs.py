@@ -1,11 +1,12 @@
 """The table of due work in the relational store."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hashyard_cloud.services.ports.jobs import JobRow
 from hashyard_cloud.storage.rows import loaded
 from hashyard_cloud.storage.tables.jobs import JOBS
+from hashyard_cloud.storage.upserts import insert_or_ignore
 
 
 class JobsStore:
@@ -15,12 +16,10 @@ class JobsStore:
         self._connection = connection
 
     async def ensure(self, name: str, due_us: int) -> None:
-        query = select(JOBS.c.name).where(JOBS.c.name == name)
-        if (await self._connection.execute(query)).one_or_none() is None:
-            statement = insert(JOBS).values(
-                name=name, due_us=due_us, lease_owner="", lease_until_us=0, last_error="", runs=0
-            )
-            await self._connection.execute(statement)
+        statement = insert_or_ignore(self._connection, JOBS).values(
+            name=name, due_us=due_us, lease_owner="", lease_until_us=0, last_error="", runs=0
+        )
+        await self._connection.execute(statement)
 
     async def claim(self, name: str, owner: str, now_us: int, lease_until_us: int) -> bool:
         query = (
