@@ -1,9 +1,10 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Protocol
 
 import pytest
 
+from hashyard_support.postgresql import running_postgresql
 from hashyard_support.site import SimulatedSite
 
 
@@ -20,3 +21,10 @@ def simulated_site() -> Iterator[StartSite]:
             return stack.enter_context(SimulatedSite.start(subnet, families, *options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Callable[[], str]]:
+    """A PostgreSQL server of our own; call it for the DSN of an empty database."""
+    with running_postgresql() as fresh:
+        yield fresh

@@ -11,7 +11,14 @@ from hashyard_support.money import BOUNCE_WAIT_S, Clock, Host, add_contract, add
 
 
 @pytest.fixture
-async def host(tmp_path: Path) -> AsyncIterator[Host]:
+def engine() -> str:
+    """Which relational engine; modules that prove both override it by a parameter."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def host(tmp_path: Path, engine: str, request: pytest.FixtureRequest) -> AsyncIterator[Host]:
+    dsn = request.getfixturevalue("postgresql")() if engine == "postgresql" else None
     gate = GateSettings(
         notice_bounce_wait_s=BOUNCE_WAIT_S,
         lease_s=3_600,
@@ -19,7 +26,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
         refused_retry_s=120,
         booking_lag_s=60,
     )
-    settings = Settings(data_dir=tmp_path / "data", gate=gate)
+    settings = Settings(data_dir=tmp_path / "data", database_dsn=dsn, gate=gate)
     database = await open_database(settings)
     clock = Clock()
     box = AesSecretBox.from_file(settings.master_key_path)

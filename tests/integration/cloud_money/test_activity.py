@@ -10,6 +10,8 @@ from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.storage.tables.activity import ACTIVITY
 from hashyard_support.money import OWNER, Host
 
+BOTH = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+
 
 async def write(host: Host, number: int) -> None:
     async with host.database.transaction() as tx:
@@ -18,6 +20,7 @@ async def write(host: Host, number: int) -> None:
         await asyncio.sleep(0)
 
 
+@BOTH
 async def test_writers_at_the_same_time_make_one_chain(host: Host) -> None:
     await asyncio.gather(*(write(host, number) for number in range(20)))
     async with host.database.reading() as tx:

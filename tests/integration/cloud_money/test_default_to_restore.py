@@ -29,6 +29,7 @@ from hashyard_support.money import (
 )
 
 REDIRECT, RESTORE = OrderKind.REDIRECT, OrderKind.RESTORE
+BOTH = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 
 
 async def pay(host: Host, amount: str = "1000.00", key: str = "key-1") -> int:
@@ -53,6 +54,7 @@ async def missing(host: Host) -> set[ConditionKey]:
     return {item.key for item in found.verdict.missing}
 
 
+@BOTH
 async def test_from_an_invoice_to_signed_orders(host: Host) -> None:
     invoice = await host.invoice()
     assert invoice.state is InvoiceState.ISSUED
@@ -92,6 +94,7 @@ async def test_from_an_invoice_to_signed_orders(host: Host) -> None:
     assert await bar(host) is CustomerStatus.IN_DEFAULT
 
 
+@BOTH
 async def test_from_orders_to_redirected_and_back(host: Host) -> None:
     case = await host.to_redirect()
     rows = await host.rows()

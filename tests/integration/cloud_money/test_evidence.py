@@ -70,6 +70,7 @@ def contents(data: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 async def test_a_bundle_holds_the_case_and_verifies(host: Host) -> None:
     data = await bundle(host, await lived(host))
     report = verify_bundle(data)

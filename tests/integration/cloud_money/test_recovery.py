@@ -19,6 +19,9 @@ HOLDING = "stratum+tcp://holding.example:3333"
 PRICE = "0.05"
 
 
+BOTH = pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+
+
 def recovery(host: Host) -> Recovery:
     return Recovery(host.database, host.clock, host.built.defaults, 60)
 
@@ -107,6 +110,7 @@ async def test_without_a_price_nothing_is_invented(host: Host) -> None:
     assert (await money(host)).recovered == usd("0.50")
 
 
+@BOTH
 async def test_finished_days_are_booked_once_and_late_hours_are_added(host: Host) -> None:
     await price(host)
     await host.to_confirmed()
@@ -128,6 +132,7 @@ async def test_finished_days_are_booked_once_and_late_hours_are_added(host: Host
     assert found.booked == usd("5") + usd("2.50") + usd("180")
 
 
+@BOTH
 async def test_the_redirect_ends_by_itself_at_cure_and_the_surplus_is_the_customers(host: Host) -> None:
     await price(host)
     await host.to_confirmed()

