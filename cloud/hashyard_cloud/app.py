@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from hashyard_cloud import app_enforcement
+from hashyard_cloud.adapters.pdf import PdfRenderer
 from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.errors import DataDirError
 from hashyard_cloud.jobs.runner import Runner
@@ -56,6 +57,7 @@ def build(settings: Settings, clock: Clock | None = None, *, pages: bool = True)
     app.cleanup_ctx.append(_run)
     app.router.add_routes(agent_api.routes())
     if pages:
+        app[keys.DOCUMENTS] = PdfRenderer()
         install_pages(app)
     return app
 

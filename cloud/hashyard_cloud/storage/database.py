@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from hashyard_cloud.errors import SettingsError
 from hashyard_cloud.storage.activity import ActivityStore
 from hashyard_cloud.storage.agents import AgentsStore
+from hashyard_cloud.storage.agreements import AgreementsStore
 from hashyard_cloud.storage.api_tokens import ApiTokensStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customer_pools import CustomerPoolsStore
@@ -78,6 +79,10 @@ class SqlTransaction:
     @cached_property
     def equipment(self) -> EquipmentStore:
         return EquipmentStore(self.connection)
+
+    @cached_property
+    def agreements(self) -> AgreementsStore:
+        return AgreementsStore(self.connection)
 
     @cached_property
     def fleet(self) -> FleetStore:

@@ -10,6 +10,7 @@ from hashyard_cloud.services.enforcement import Enforcement
 from hashyard_cloud.services.enrolment import Enrolment
 from hashyard_cloud.services.ingest import Ingest
 from hashyard_cloud.services.ports.database import Database
+from hashyard_cloud.services.ports.documents import DocumentRenderer
 from hashyard_cloud.services.ports.telemetry import TelemetryStore
 from hashyard_cloud.services.rate_limits import RateLimit
 from hashyard_shared.clock import Clock
@@ -18,6 +19,7 @@ AGENTS: Final = web.AppKey("AGENTS", Agents)
 BASE_URL: Final = web.AppKey("BASE_URL", str)
 CLOCK: Final = web.AppKey("CLOCK", Clock)
 DATABASE: Final = web.AppKey("DATABASE", Database)
+DOCUMENTS: Final = web.AppKey("DOCUMENTS", DocumentRenderer)
 DESIRED: Final = web.AppKey("DESIRED", Desired)
 ENFORCEMENT: Final = web.AppKey("ENFORCEMENT", Enforcement)
 ENROLMENT: Final = web.AppKey("ENROLMENT", Enrolment)

@@ -330,3 +330,40 @@ async def test_revenue_guard_names_what_earns_for_nobody(pages: Pages) -> None:
         text = await owner.get("/revenue-guard")
         assert text.count("has ended") == 2
         assert "Loss a day" in text
+
+
+async def test_an_agreement_is_accepted_as_it_was_shown(pages: Pages) -> None:
+    customer_id = await hosted(pages)
+    await pages.member(PERSON, Role.CUSTOMER, "", customer_id)
+    async with pages.browser() as owner:
+        text = await owner.post("/agreements", {"title": "House rules", "text": "No smoking in the halls."})
+        agreement = re.search(r'action="/agreements/([0-9a-f-]{36})"', text)
+        assert agreement
+    async with ClientSession(pages.url, cookie_jar=CookieJar(unsafe=True)) as http:
+        await portal_login(http, PERSON)
+        form = await accept_form(http)
+        async with http.post("/portal/agreements/accept", data=form | {"sha256": "0" * 64}) as answer:
+            assert answer.status == 409
+        async with http.post("/portal/agreements/accept", data=form) as answer:
+            assert "Accepted Jordan" in await answer.text()
+        async with http.get(f"/portal/agreements/{agreement[1]}.pdf") as answer:
+            assert answer.content_type == "application/pdf"
+            assert (await answer.read()).startswith(b"%PDF-")
+        async with pages.browser() as owner:
+            legal = await owner.get(f"/customers/{customer_id}/legal")
+            assert "Jordan" in legal
+            assert form["sha256"][:12] in legal
+            await owner.post(f"/agreements/{agreement[1]}", {"text": "No smoking. No naked flames."})
+            assert "Version 1 accepted" in await owner.get(f"/customers/{customer_id}/legal")
+        async with http.get("/portal/agreements") as answer:
+            assert "To accept" in await answer.text()
+
+
+async def accept_form(http: ClientSession) -> dict[str, str]:
+    async with http.get("/portal/agreements") as answer:
+        text = await answer.text()
+    return {
+        name: value
+        for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', text)
+        if name in {"csrf", "version_id", "sha256"}
+    }

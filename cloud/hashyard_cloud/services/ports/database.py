@@ -10,6 +10,7 @@ from typing import Protocol
 
 from hashyard_cloud.services.ports.activity import ActivityStore
 from hashyard_cloud.services.ports.agents import AgentsStore
+from hashyard_cloud.services.ports.agreements import AgreementsStore
 from hashyard_cloud.services.ports.api_tokens import ApiTokensStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
 from hashyard_cloud.services.ports.customer_pools import CustomerPoolsStore
@@ -52,6 +53,9 @@ class Transaction(Protocol):
 
     @property
     def equipment(self) -> EquipmentStore: ...
+
+    @property
+    def agreements(self) -> AgreementsStore: ...
 
     @property
     def fleet(self) -> FleetStore: ...

@@ -4,6 +4,7 @@ from hashyard_cloud.storage.metadata import METADATA
 from hashyard_cloud.storage.tables import (
     activity,
     agents,
+    agreements,
     api_tokens,
     contracts,
     customer_pools,
@@ -39,6 +40,7 @@ __all__ = [
     "METADATA",
     "activity",
     "agents",
+    "agreements",
     "api_tokens",
     "contracts",
     "customer_pools",

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hashyard_cloud.web.host import (
+    agreements,
     case_actions,
     contracts,
     customer_tabs,
@@ -42,6 +43,7 @@ _FEATURES = (
     settings,
     team,
     usage,
+    agreements,
 )
 
 

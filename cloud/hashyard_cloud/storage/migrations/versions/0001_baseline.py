@@ -409,6 +409,22 @@ def _activity() -> None:
     )
 
 
+def _agreements() -> None:
+    op.create_table(
+        "agreements",
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("retired_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_agreements_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("agreement_id", name=op.f("pk_agreements")),
+    )
+    op.create_index("ix_agreements_organisation", "agreements", ["organisation_id"], unique=False)
+
+
 def _api_tokens() -> None:
     op.create_table(
         "api_tokens",
@@ -783,6 +799,31 @@ def _unit_events() -> None:
     op.create_index("ix_unit_events_case", "unit_events", ["organisation_id", "case_id"], unique=False)
 
 
+def _agreement_versions() -> None:
+    op.create_table(
+        "agreement_versions",
+        sa.Column("version_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["agreement_id"], ["agreements.agreement_id"], name=op.f("fk_agreement_versions_agreement_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_agreement_versions_organisation_id"),
+        ),
+        sa.PrimaryKeyConstraint("version_id", name=op.f("pk_agreement_versions")),
+    )
+    op.create_index("ix_agreement_versions_organisation", "agreement_versions", ["organisation_id"], unique=False)
+    op.create_index("ux_agreement_versions_number", "agreement_versions", ["agreement_id", "version"], unique=True)
+
+
 def _contracts() -> None:
     op.create_table(
         "contracts",
@@ -1054,6 +1095,44 @@ def _units() -> None:
     op.create_index("ix_units_site", "units", ["organisation_id", "site_id"], unique=False)
     op.create_index("ux_units_label", "units", ["organisation_id", "label"], unique=True)
     op.create_index("ux_units_mac", "units", ["organisation_id", "mac"], unique=True)
+
+
+def _agreement_acceptances() -> None:
+    op.create_table(
+        "agreement_acceptances",
+        sa.Column("acceptance_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("version_id", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("remote", sa.Text(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.customer_id"], name=op.f("fk_agreement_acceptances_customer_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"],
+            ["organisations.organisation_id"],
+            name=op.f("fk_agreement_acceptances_organisation_id"),
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.user_id"], name=op.f("fk_agreement_acceptances_user_id")),
+        sa.ForeignKeyConstraint(
+            ["version_id"], ["agreement_versions.version_id"], name=op.f("fk_agreement_acceptances_version_id")
+        ),
+        sa.PrimaryKeyConstraint("acceptance_id", name=op.f("pk_agreement_acceptances")),
+    )
+    op.create_index(
+        "ix_agreement_acceptances_organisation",
+        "agreement_acceptances",
+        ["organisation_id", "customer_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ux_agreement_acceptances_once", "agreement_acceptances", ["customer_id", "version_id"], unique=True
+    )
 
 
 def _contract_services() -> None:
@@ -1537,6 +1616,7 @@ def upgrade() -> None:
     _schema_info()
     _users()
     _activity()
+    _agreements()
     _api_tokens()
     _case_numbers()
     _contract_numbers()
@@ -1557,6 +1637,7 @@ def upgrade() -> None:
     _signing_keys()
     _sites()
     _unit_events()
+    _agreement_versions()
     _contracts()
     _customer_pool_sites()
     _customer_pools()
@@ -1568,6 +1649,7 @@ def upgrade() -> None:
     _payments()
     _sessions()
     _units()
+    _agreement_acceptances()
     _contract_services()
     _contract_sites()
     _contract_versions()
@@ -1603,6 +1685,7 @@ def downgrade() -> None:
     op.drop_table("contract_versions")
     op.drop_table("contract_sites")
     op.drop_table("contract_services")
+    op.drop_table("agreement_acceptances")
     op.drop_table("units")
     op.drop_table("sessions")
     op.drop_table("payments")
@@ -1614,6 +1697,7 @@ def downgrade() -> None:
     op.drop_table("customer_pools")
     op.drop_table("customer_pool_sites")
     op.drop_table("contracts")
+    op.drop_table("agreement_versions")
     op.drop_table("unit_events")
     op.drop_table("sites")
     op.drop_table("signing_keys")
@@ -1634,6 +1718,7 @@ def downgrade() -> None:
     op.drop_table("contract_numbers")
     op.drop_table("case_numbers")
     op.drop_table("api_tokens")
+    op.drop_table("agreements")
     op.drop_table("activity")
     op.drop_table("users")
     op.drop_table("schema_info")
