@@ -13,6 +13,7 @@ from hashyard_agent.adapters.cloud_link import CloudHttp, HttpCloudLink
 from hashyard_agent.adapters.host import boot_id
 from hashyard_agent.adapters.identity import FileIdentityStore
 from hashyard_agent.adapters.outbox import STATE_NONCE, SqliteOutbox
+from hashyard_agent.adapters.outbox_salvage import set_file_aside
 from hashyard_agent.adapters.site_trust import TrustFiles
 from hashyard_agent.adapters.store import StoreCorruptError
 from hashyard_agent.cloud_time import CloudTimeKeeper
@@ -22,7 +23,7 @@ from hashyard_agent.discovery import Discovery, DiscoveryConfig
 from hashyard_agent.enforcement_parts import EnforcementParts
 from hashyard_agent.errors import CloudError, SettingsError
 from hashyard_agent.health import HealthReporter, Vitals
-from hashyard_agent.identity import Credentials
+from hashyard_agent.identity import AgentIdentity, Credentials
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.local_site import LocalSiteView
 from hashyard_agent.local_web.server import LocalWeb
@@ -219,11 +220,8 @@ async def _first_document(feed: DesiredFeed) -> None:
 async def _cloud_side(
     settings: Settings, credentials: Credentials, clock: Clock, boot: str, stack: AsyncExitStack
 ) -> CloudSide:
-    store = settings.store
     identity = credentials.identity
-    outbox = SqliteOutbox(
-        store.outbox_file, max_bytes=store.max_bytes, headroom_bytes=store.headroom_bytes, clock=clock
-    )
+    outbox = _outbox(settings, identity, clock)
     stack.callback(outbox.close)
     trust = TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file)
     on_time: list[Callable[[Envelope], bool]] = []
@@ -251,6 +249,27 @@ async def _cloud_side(
     outbox.on_put = sync.wake
     feed = DesiredFeed(link, outbox, monitor, cloud_time, site_id=identity.site_id)
     return CloudSide(outbox, monitor, cloud_time, sync, feed, on_time)
+
+
+def _outbox(settings: Settings, identity: AgentIdentity, clock: Clock) -> SqliteOutbox:
+    """The outbox of this identity. Rows of a former one (a moved machine) are kept in a file of their own."""
+    store = settings.store
+
+    def opened() -> SqliteOutbox:
+        return SqliteOutbox(
+            store.outbox_file, max_bytes=store.max_bytes, headroom_bytes=store.headroom_bytes, clock=clock
+        )
+
+    outbox = opened()
+    if not outbox.claim(identity.agent_id):
+        outbox.close()
+        aside = set_file_aside(store.outbox_file, f"former-{clock.now_us()}")
+        LOG.warning("this machine was enrolled anew; what waited under its former identity is in %s", aside)
+        outbox = opened()
+        outbox.claim(identity.agent_id)
+    if outbox.epoch < identity.epoch:
+        outbox.adopt_epoch(identity.epoch)
+    return outbox
 
 
 def _signing_keys(files: TrustFiles) -> list[bytes]:

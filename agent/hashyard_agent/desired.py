@@ -41,7 +41,9 @@ class DesiredFeed:
         self._site_id = site_id
         self._refused_wait_s = refused_wait_s
         self._takers: list[Callable[[DesiredState], None]] = []
-        self._current = read_desired(state)
+        kept = read_desired(state)
+        # A machine that was moved to another site must not go on with the old one's units and orders.
+        self._current = kept if kept is not None and kept.site_id == site_id else None
         self._etag = state.state(_ETAG_KEY) if self._current else None
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hashyard_agent.errors import AgentError, SettingsError
+from hashyard_agent.errors import AgentError, CloudRefusedError, SettingsError
 from hashyard_agent.identity import AgentIdentity, IdentityStore
 from hashyard_agent.trust import KEY_SLOTS, Trust
 from hashyard_shared.clock import Clock
@@ -97,15 +97,14 @@ class Enrolment:
         code = EnrolmentCode.parse(code_text)
         former = self.identities.enrolled()
         key = self.identities.new_key()
-        answer = await self.link.enrol(
-            EnrolRequest(
-                secret=code.secret,
-                public_key=encode_base64(public_bytes(key)),
-                name=name[:MAX_NAME_CHARS],
-                version=version,
-                replaces_agent_id=replaces_agent_id or (former.agent_id if former else None),
-            )
+        request = EnrolRequest(
+            secret=code.secret,
+            public_key=encode_base64(public_bytes(key)),
+            name=name[:MAX_NAME_CHARS],
+            version=version,
+            replaces_agent_id=replaces_agent_id or (former.agent_id if former else None),
         )
+        answer = await self._spend(request, moved_allowed=replaces_agent_id is None and former is not None)
         fingerprints = _checked_keys(code, answer)
         trust = self._trust(answer)
         offer = Offer(answer, fingerprint(public_bytes(key)), fingerprints, code.signing_key_fingerprint, former)
@@ -132,6 +131,15 @@ class Enrolment:
         # Last: with the identity in place the agent is enrolled, and all it needs is there.
         self.identities.adopt(identity)
         return identity
+
+    async def _spend(self, request: EnrolRequest, *, moved_allowed: bool) -> EnrolAnswer:
+        """Spend the code. A machine whose former identity is unknown at the code's site was moved there."""
+        try:
+            return await self.link.enrol(request)
+        except CloudRefusedError as error:
+            if error.code is not ErrorCode.NOT_FOUND or not moved_allowed:
+                raise
+        return await self.link.enrol(request.model_copy(update={"replaces_agent_id": None}))
 
     def _trust(self, answer: EnrolAnswer) -> Trust:
         """What to pin. What people entered on site for this organisation stays; another one's does not."""

@@ -38,6 +38,7 @@ SET_ASIDE_SHARE: Final = 20
 """Rows set aside may use one part in this many of `max_bytes`."""
 MAX_FULL_RETRIES: Final = 4
 STATE_EPOCH: Final = "epoch"
+STATE_OWNER: Final = "owner"
 STATE_NONCE: Final = "sync-nonce"
 _Result = TypeVar("_Result")
 _COLUMNS: Final = "seq, epoch, kind, cycle_at_us, count, sha256, body"
@@ -109,6 +110,13 @@ class SqliteOutbox:
     def adopt_epoch(self, epoch: int) -> None:
         """Stamp new rows with this epoch; rows already here keep theirs, so that none is counted twice."""
         self.set_state(STATE_EPOCH, str(epoch))
+
+    def claim(self, agent_id: str) -> bool:
+        """Make this agent the owner of the rows; False when another one owns them."""
+        owner = self.state(STATE_OWNER)
+        if owner is None:
+            self.set_state(STATE_OWNER, agent_id)
+        return owner in {None, agent_id}
 
     def _set(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", [key, value])

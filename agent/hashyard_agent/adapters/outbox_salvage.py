@@ -40,12 +40,7 @@ def open_or_salvage(path: Path, now_us: int) -> Store:
             return open_database(path, MIGRATIONS)
         except StoreCorruptError as error:
             LOG.error("%s; what can be read is carried over", error)  # noqa: TRY400 - the message says all
-    aside = path.with_name(f"{path.stem}.damaged-{now_us}{path.suffix}")
-    with explained(path):
-        for end in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + end)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + end))
+    aside = set_file_aside(path, f"damaged-{now_us}")
     store = open_database(path, MIGRATIONS)
     try:
         _carry_over(aside, store, now_us)
@@ -55,6 +50,17 @@ def open_or_salvage(path: Path, now_us: int) -> Store:
     with explained(path):
         _mark(path).unlink(missing_ok=True)
     return store
+
+
+def set_file_aside(path: Path, word: str) -> Path:
+    """Rename a database that is not open, with its log; returns where it is now. Errors: `StoreError`."""
+    aside = path.with_name(f"{path.stem}.{word}{path.suffix}")
+    with explained(path):
+        for end in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + end)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + end))
+    return aside
 
 
 def _mark(path: Path) -> Path:

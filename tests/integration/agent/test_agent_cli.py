@@ -25,7 +25,9 @@ from hashyard_shared.telemetry import Cycle, MinerState, Roster, RosterEntry
 
 KEY = public_bytes(new_private_key())
 MEGABYTE = 1024 * 1024
-START_TIMEOUT_S = 15
+START_TIMEOUT_S = 45
+
+pytestmark = pytest.mark.timeout(90)
 
 
 def free_port() -> int:
@@ -49,7 +51,7 @@ def config(tmp_path: Path) -> Path:
 
 def agent(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hashyard_agent.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 def enrolled(config: Path) -> None:
@@ -208,6 +210,26 @@ def test_the_agent_runs_without_a_cloud_and_stops_on_a_signal(config: Path) -> N
     assert process.returncode == 0
     assert "what waits for the cloud is kept" in log
     assert "Traceback" not in log
+
+
+def test_rows_of_a_former_identity_are_not_sent_under_the_new_one(config: Path) -> None:
+    enrolled(config)
+    put_cycle(config, 1_700_000_000_000_000)
+    outbox = opened(config)
+    outbox.claim("somebody-else")
+    outbox.close()
+    command = [sys.executable, "-m", "hashyard_agent.cli", "run", "--config", str(config)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    folder = load(config, {}).store.path
+    while not list(folder.glob("outbox.former-*.db")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=START_TIMEOUT_S)
+    assert "enrolled anew" in log
+    outbox = opened(config)
+    assert all(row.header.kind == BatchKind.EVENTS for row in outbox.rows())
+    outbox.close()
 
 
 def agent_link(config: Path) -> str:

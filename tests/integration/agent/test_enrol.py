@@ -10,10 +10,11 @@ import pytest
 from hashyard_agent.adapters.identity import FileIdentityStore
 from hashyard_agent.adapters.trust_file import TrustFile
 from hashyard_agent.enrol import Enrolment, EnrolmentRefusedError, Offer
-from hashyard_agent.errors import StoreError
+from hashyard_agent.errors import CloudRefusedError, StoreError
 from hashyard_agent.identity import NotEnrolledError
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.enrolment import EnrolmentCode, EnrolmentCodeError
+from hashyard_shared.errors import ErrorCode
 from hashyard_shared.protocol import EnrolAnswer, EnrolRequest
 from hashyard_shared.signing import decode_base64, encode_base64, fingerprint, new_private_key, public_bytes
 from hashyard_shared.trust import HoldingPool
@@ -31,9 +32,12 @@ class FakeCloud:
     pools: tuple[HoldingPool, ...] = (POOL,)
     epoch: int = 1
     asked: list[EnrolRequest] = field(default_factory=list)
+    knows_former: bool = True
 
     async def enrol(self, request: EnrolRequest) -> EnrolAnswer:
         self.asked.append(request)
+        if request.replaces_agent_id and not self.knows_former:
+            raise CloudRefusedError(ErrorCode.NOT_FOUND, "no such agent at this site", 404)
         return EnrolAnswer(
             agent_id="agent-1",
             organisation_id="org-1",
@@ -161,6 +165,13 @@ async def test_an_enrolment_that_breaks_off_leaves_the_old_identity_working(box:
     with pytest.raises(EnrolmentRefusedError):
         await box.enrol(code())
     assert box.identities.load().fingerprint == before
+
+
+async def test_a_machine_moved_to_another_site_enrols_as_a_new_one(box: Box) -> None:
+    await box.enrol(code())
+    box.cloud.knows_former = False
+    await box.enrol(code())
+    assert [request.replaces_agent_id for request in box.cloud.asked] == [None, "agent-1", None]
 
 
 async def test_a_key_that_others_can_read_is_refused(box: Box) -> None:

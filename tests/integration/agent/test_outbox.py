@@ -212,6 +212,12 @@ def test_a_read_only_look_needs_no_write(tmp_path: Path, outbox: SqliteOutbox) -
     look.close()
 
 
+def test_rows_belong_to_one_identity(outbox: SqliteOutbox) -> None:
+    assert outbox.claim("agent-1")
+    assert outbox.claim("agent-1")
+    assert not outbox.claim("agent-2")
+
+
 def test_a_missing_store_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no store"):
         SqliteOutbox(tmp_path / "none.db", max_bytes=1, headroom_bytes=0, clock=StepClock(), read_only=True)
