@@ -22,9 +22,9 @@ from hashyard_support.enforcement import AGENT_ID, SITE_ID, Site, farm_of, ident
 from hashyard_support.enforcer_process import KILLED_MARK
 from hashyard_support.fault_matrix import FaultCase, Outcome, PoolWatch, report
 
-LIMIT_S: Final = 25.0
+LIMIT_S: Final = 60.0
 LOOK_S: Final = 0.05
-CONCURRENCY: Final = 4
+CONCURRENCY: Final = 3
 MAX_LINES: Final = 10_000
 STEPS: Final = {
     OrderKind.REDIRECT: (Step.READY, Step.WRITING, Step.READ_BACK, Step.ACTIVATING, Step.PROVING, Step.HELD),

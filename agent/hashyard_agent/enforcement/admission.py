@@ -5,10 +5,10 @@ from typing import Final
 
 from hashyard_agent.enforcement.book import Book
 from hashyard_agent.enforcement.model import BUSY_STEPS, DEFAULT_POWER_W, EnforcementPolicy, Step, UnitRow
-from hashyard_agent.enforcement.pacing import Pacer
+from hashyard_agent.enforcement.pacing import MINUTE_S, Pacer
 from hashyard_agent.enforcement.pairs import PairKey, is_proven, key_of
 from hashyard_agent.ports import Identity, MinerLocator, PoolWriter
-from hashyard_shared.clock import Clock
+from hashyard_shared.clock import US_PER_S, Clock
 from hashyard_shared.errors import ErrorCode
 
 RECHECK_S: Final = 5.0
@@ -35,12 +35,23 @@ class Admission:
         self._clock = clock
         self._held = held
         self._pacer = Pacer(policy.units_per_minute, policy.watts_per_minute)
-        self._taken: dict[str, int] = {}
         self._canaries: dict[PairKey, tuple[str, float]] = {}
-        now_s = clock.monotonic_s()
-        for row in book.units.values():
+        self._remember()
+
+    def _remember(self) -> None:
+        """What the process before this one wrote within the window counts as written now."""
+        now_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
+        for row in self._book.units.values():
             if row.step in BUSY_STEPS:
                 self._canaries[row.family, row.model, row.firmware] = (row.unit_id, now_s)
+            writer = self._writers.get(row.family)
+            recent = row.written_at_us is not None and now_us - row.written_at_us < MINUTE_S * US_PER_S
+            if recent and writer is not None and writer.traits.write_restarts_mining:
+                self._pacer.reserve(row.unit_id, self._watts(row))
+                self._pacer.settle(row.unit_id, now_s)
+
+    def _watts(self, row: UnitRow) -> int:
+        return self._locator.power_w(row.mac) or DEFAULT_POWER_W
 
     def wait_s(self, row: UnitRow) -> float:
         """Seconds to wait before this unit may be visited; 0 lets it in."""
@@ -63,24 +74,24 @@ class Admission:
         if canary and self._has_canary(key, row.unit_id, now_s):
             return CANARY_RECHECK_S
         if writer.traits.write_restarts_mining:
-            watts = self._locator.power_w(row.mac) or DEFAULT_POWER_W
+            watts = self._watts(row)
             wait_s = self._pacer.wait_s(now_s, watts)
             if wait_s > 0:
                 # Not the whole wait: a unit with a better right may come in between.
                 return min(wait_s, RECHECK_S)
-            self._pacer.take(now_s, watts)
-            self._taken[row.unit_id] = watts
+            self._pacer.reserve(row.unit_id, watts)
         if canary:
             self._canaries[key] = (row.unit_id, now_s)
         return 0.0
 
     def done(self, before: UnitRow, after: UnitRow) -> None:
         """A visit ended."""
-        watts = self._taken.pop(before.unit_id, None)
-        if after.writes > before.writes or before.step is not Step.READY:
+        if before.step is not Step.READY:
             return
-        if watts is not None:
-            self._pacer.refund(self._clock.monotonic_s(), watts)
+        if after.written_at_us != before.written_at_us:
+            self._pacer.settle(before.unit_id, self._clock.monotonic_s())
+            return
+        self._pacer.refund(before.unit_id)
         for key, (unit_id, _) in list(self._canaries.items()):
             if unit_id == before.unit_id and after.step not in BUSY_STEPS:
                 del self._canaries[key]

@@ -236,11 +236,17 @@ class Enforcer:
         now_s = self._clock.monotonic_s()
         if self._offer is None or now_s < self._judge_at_s:
             return
-        self._judge_at_s = now_s + JUDGE_EVERY_S
         try:
-            self._due_now(await self._intake.judge_all(self._offer))
+            changed, more = await self._intake.judge_some(self._offer)
         except SettingsError as error:
             LOG.error("no order can be judged: %s", error)  # noqa: TRY400 - a file to correct, not a fault to trace
+            self._judge_at_s = now_s + JUDGE_EVERY_S
+            return
+        self._due_now(changed)
+        if more:
+            self._wake.set()
+        else:
+            self._judge_at_s = now_s + JUDGE_EVERY_S
 
     async def _lapse(self) -> None:
         """Leases that ran out by the time that is known at least."""

@@ -1,5 +1,6 @@
 """Takes orders in: judges what the cloud offers, makes what is accepted durable, reports what is refused, once."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from hashyard_shared.protocol import SiteSettings, UnitBinding
 from hashyard_shared.signing import Envelope
 
 CONFIRMED_FACT: Final = "confirmed-units"
+MAX_JUDGED_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +85,39 @@ class Intake:
         self._clock = clock
         self._busy = busy
         self._settled: set[str] = set()
+        self._passed: set[str] = set()
         self._reported: dict[str, ErrorCode] = {}
 
-    async def judge_all(self, offer: Offer) -> list[str]:
-        """Judge what is open; returns the units that have a new order. Errors: `StoreError`, `SettingsError`."""
+    async def judge_some(self, offer: Offer) -> tuple[list[str], bool]:
+        """Judge the next orders that are open; returns the units with a new one, and whether more are open.
+
+        A large document is judged in parts, so that the first miner need not wait for the last order. After a
+        whole round what may still change is judged again from the start. Errors: `StoreError`, `SettingsError`.
+        """
         digests = [(_digest(envelope), envelope) for envelope in offer.orders]
         current = {digest for digest, _ in digests}
         self._settled &= current
         self._reported = {digest: code for digest, code in self._reported.items() if digest in current}
-        if current == self._settled:
-            return []
+        waiting = [pair for pair in digests if pair[0] not in self._settled and pair[0] not in self._passed]
+        if not waiting:
+            self._passed.clear()
+            return [], False
         view = _View.of(self._book, self._clock.now_us())
         changed: list[str] = []
-        for digest, envelope in digests:
-            if digest in self._settled:
-                continue
-            verdict = judge(envelope, self._situation(offer, view))
-            if isinstance(verdict, Refusal):
-                await self._refused(digest, verdict)
-            elif verdict.known:
-                self._settled.add(digest)
-            elif not self._busy(verdict.order.unit_id):
-                await self._accepted(envelope, verdict, offer, view)
-                self._settled.add(digest)
-                changed.append(verdict.order.unit_id)
-        return changed
+        async with asyncio.TaskGroup() as saving:
+            for digest, envelope in waiting[:MAX_JUDGED_AT_ONCE]:
+                self._passed.add(digest)
+                verdict = judge(envelope, self._situation(offer, view))
+                if isinstance(verdict, Refusal):
+                    await self._refused(digest, verdict)
+                elif verdict.known:
+                    self._settled.add(digest)
+                elif not self._busy(verdict.order.unit_id):
+                    view.add(verdict.order)
+                    # Side by side: what waits together reaches the disk together.
+                    saving.create_task(self._accepted(digest, envelope, verdict, offer))
+                    changed.append(verdict.order.unit_id)
+        return changed, True
 
     def _situation(self, offer: Offer, view: "_View") -> Situation:
         return Situation(
@@ -127,14 +137,14 @@ class Intake:
             redirect_enabled=offer.settings.redirect_enabled,
         )
 
-    async def _accepted(self, envelope: Envelope, verdict: Accepted, offer: Offer, view: "_View") -> None:
+    async def _accepted(self, digest: str, envelope: Envelope, verdict: Accepted, offer: Offer) -> None:
         order = verdict.order
         row = self._book.units.get(order.unit_id)
         rows = ordered(row, verdict, offer.bindings[order.unit_id], self._clock.now_us())
         for left in rows[:-1]:
             await self._book.save(left, JournalEntry("left-behind", {"unit_id": left.unit_id, "mac": left.mac}))
         await self._book.save(rows[-1], order_entry(envelope, verdict))
-        view.add(order)
+        self._settled.add(digest)
 
     async def _refused(self, digest: str, refusal: Refusal) -> None:
         if refusal.code not in TRANSIENT:
