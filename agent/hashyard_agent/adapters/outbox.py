@@ -246,7 +246,8 @@ class SqliteOutbox:
         pick = "SELECT seq, bytes FROM outbox WHERE lane = ? ORDER BY seq"
         chosen: dict[int, int] = {}
         for sql, lane, limit in (
-            (pick, LANE_URGENT, max_rows),
+            # Not all of them: urgent rows that the cloud asks to keep must not hold up everything else.
+            (pick, LANE_URGENT, max(1, max_rows * 3 // 4)),
             (pick + " DESC", LANE_BULK, MAX_NEWEST_ROWS),
             (pick, LANE_BULK, max_rows),
         ):
