@@ -12,8 +12,10 @@ from hashyard_shared.clock import US_PER_S, Clock
 
 LOG: Final = logging.getLogger(__name__)
 MAX_ERROR_CHARS: Final = 500
-LEASE_S: Final = 600
-"""How long one run may take before another process takes the work over."""
+LEASE_S: Final = 30
+"""How long the work of a process that died stays untouched; renewed while it lives."""
+MAX_RUN_S: Final = 1_800
+"""How long one run may take at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Job:
 
 
 class Runner:
-    """Claims and runs due jobs one after the other until cancelled."""
+    """Claims and runs due jobs until cancelled. Each has a loop of its own, so that a slow one delays no other."""
 
     def __init__(self, database: Database, clock: Clock, owner: str, jobs: Sequence[Job], tick_s: float) -> None:
         self._database = database
@@ -34,32 +36,43 @@ class Runner:
         self._owner = owner
         self._jobs = tuple(jobs)
         self._tick_s = tick_s
-        self._hurry = asyncio.Event()
+        self._hurry = {job.name: asyncio.Event() for job in self._jobs}
 
     def hurry(self) -> None:
         """Look at once for due work instead of at the next tick."""
-        self._hurry.set()
+        for event in self._hurry.values():
+            event.set()
 
     async def run(self) -> None:
         """Runs until cancelled. What a job raises is logged and recorded; the job is due again at its interval."""
         async with self._database.transaction() as tx:
             for job in self._jobs:
                 await tx.jobs.ensure(job.name, self._clock.now_us())
+        async with asyncio.TaskGroup() as group:
+            for job in self._jobs:
+                group.create_task(self._loop(job))
+
+    async def _loop(self, job: Job) -> None:
+        hurry = self._hurry[job.name]
         while True:
-            # Cleared first: who asks while jobs run is looked after in the next round, not forgotten.
-            self._hurry.clear()
-            await self.run_due()
+            # Cleared first: who asks while the job runs is looked after in the next round, not forgotten.
+            hurry.clear()
+            try:
+                await self.run_due(job)
+            except Exception:
+                # The table of due work could not be read or written; the next look may do better.
+                LOG.exception("job %s could not be looked up", job.name)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._tick_s):
-                    await self._hurry.wait()
+                    await hurry.wait()
 
-    async def run_due(self) -> int:
-        """Run each job that is due and free; how many ran."""
+    async def run_due(self, *jobs: Job) -> int:
+        """Run each of these jobs, or of all, that is due and free; how many ran."""
         now_us = self._clock.now_us()
         async with self._database.reading() as tx:
             rows = {row.name: row for row in await tx.jobs.all()}
         count = 0
-        for job in self._jobs:
+        for job in jobs or self._jobs:
             row = rows.get(job.name)
             if row is not None and row.due_us <= now_us and row.lease_until_us <= now_us:
                 count += await self._run_one(job)
@@ -70,15 +83,30 @@ class Runner:
         async with self._database.transaction() as tx:
             if not await tx.jobs.claim(job.name, self._owner, now_us, now_us + LEASE_S * US_PER_S):
                 return False
-        error = ""
+        error = "stopped"
+        holding = asyncio.create_task(self._hold(job))
         try:
-            async with asyncio.timeout(LEASE_S):
+            async with asyncio.timeout(MAX_RUN_S):
                 await job.work()
+            error = ""
         except Exception as raised:
             # The edge of scheduled work: whatever one job raises must not stop the others.
             LOG.exception("job %s failed", job.name)
             error = f"{type(raised).__name__}: {raised}"[:MAX_ERROR_CHARS]
-        due_us = now_us + round(job.interval_s * US_PER_S)
+        finally:
+            holding.cancel()
+            # Also when the service stops: the next one need not wait for the lease.
+            await asyncio.shield(self._finish(job, now_us, error))
+        return True
+
+    async def _hold(self, job: Job) -> None:
+        """Renew the lease for as long as the job runs."""
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            async with self._database.transaction() as tx:
+                await tx.jobs.renew(job.name, self._owner, self._clock.now_us() + LEASE_S * US_PER_S)
+
+    async def _finish(self, job: Job, started_us: int, error: str) -> None:
+        due_us = started_us + round(job.interval_s * US_PER_S)
         async with self._database.transaction() as tx:
             await tx.jobs.finish(job.name, self._owner, self._clock.now_us(), due_us, error)
-        return True

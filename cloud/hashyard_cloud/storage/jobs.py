@@ -30,6 +30,10 @@ class JobsStore:
         )
         return (await self._connection.execute(query)).one_or_none() is not None
 
+    async def renew(self, name: str, owner: str, lease_until_us: int) -> None:
+        query = update(JOBS).where(JOBS.c.name == name, JOBS.c.lease_owner == owner)
+        await self._connection.execute(query.values(lease_until_us=lease_until_us))
+
     async def finish(self, name: str, owner: str, now_us: int, due_us: int, error: str) -> None:
         query = (
             update(JOBS)

@@ -77,6 +77,25 @@ async def test_work_of_a_process_that_died_is_taken_over(host: Host) -> None:
     assert done == ["x"]
 
 
+async def test_a_stopped_process_leaves_no_lease_behind(host: Host) -> None:
+    started = asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    job = Job("count", 1, work)
+    await ensure(host, job)
+    task = asyncio.create_task(Runner(host.database, host.clock, "one", [job], 1).run_due())
+    async with asyncio.timeout(5):
+        await started.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    async with host.database.reading() as tx:
+        (row,) = await tx.jobs.all()
+    assert (row.lease_until_us, row.last_error) == (0, "stopped")
+
+
 async def test_the_loop_looks_at_once_when_hurried(host: Host) -> None:
     ran = asyncio.Event()
 
@@ -91,5 +110,30 @@ async def test_the_loop_looks_at_once_when_hurried(host: Host) -> None:
         host.clock.pass_s(5)
         runner.hurry()
         await ran.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_slow_job_delays_no_other(host: Host) -> None:
+    release, ran = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        await release.wait()
+
+    async def quick() -> None:
+        ran.set()
+
+    runner = Runner(host.database, host.clock, "one", [Job("slow", 1, slow), Job("quick", 1, quick)], 0.01)
+    task = asyncio.create_task(runner.run())
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            await ran.wait()
+            ran.clear()
+            host.clock.pass_s(1)
+    async with host.database.reading() as tx:
+        rows = {row.name: row for row in await tx.jobs.all()}
+    assert rows["slow"].runs == 0
+    assert rows["quick"].runs >= 2
+    release.set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -29,6 +29,10 @@ class JobsStore(Protocol):
         """Take the work if it is due and nobody holds it."""
         ...
 
+    async def renew(self, name: str, owner: str, lease_until_us: int) -> None:
+        """Hold on to work that takes long."""
+        ...
+
     async def finish(self, name: str, owner: str, now_us: int, due_us: int, error: str) -> None: ...
 
     async def hurry(self, name: str, now_us: int) -> None:
