@@ -133,10 +133,10 @@ async def register(pages: Pages, site: Any, count: int, names: list[str], offset
 
 
 async def readings(pages: Pages, days: int) -> None:
-    """Hourly cycles for the days before, ten-minute ones for the last day."""
+    """Hourly cycles for the days before, half-hourly ones for the last day."""
     now_us = pages.clock.now_us()
     steps = [now_us - hour * HOUR_S * US_PER_S for hour in range(days * 24, 24, -1)]
-    steps += [now_us - step * 600 * US_PER_S for step in range(144, -1, -1)]
+    steps += [now_us - step * 1_800 * US_PER_S for step in range(48, -1, -1)]
     for done, at_us in enumerate(steps):
         for site in pages.sites.values():
             await pages.cycle(site, at_us, dead=3)

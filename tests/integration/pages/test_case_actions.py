@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hashyard_cloud.services.evidence_bundle import verify_bundle
+from hashyard_cloud.services.ports.journal import PublicationRow
 from hashyard_support.furnished import furnish
 from hashyard_support.pages import Pages, running
 
@@ -75,3 +76,33 @@ async def test_normal_pools_are_worded_without_a_password(lived_in: Pages) -> No
         text = await visitor.post(where, {"pools": "stratum+tcp://pool.example:3333 ridge.{unit}\n"})
         assert "stratum+tcp://pool.example:3333 ridge.{unit}" in html.unescape(text)
         assert "Not recorded on site" in text
+
+
+async def test_the_portal_shows_pools_and_the_journals_heads(lived_in: Pages) -> None:
+    customer_id = lived_in.customers[NAME]
+    other = lived_in.customers["Stratum Eight"]
+    async with lived_in.database.transaction() as tx:
+        for owner, digest in ((customer_id, "ab" * 32), (other, "cd" * 32)):
+            await tx.journal.add_publication(
+                PublicationRow(
+                    organisation_id=lived_in.organisation_id,
+                    customer_id=owner,
+                    agent_id="agent-pn",
+                    day="2026-03-18",
+                    lines=1_234,
+                    hash=digest,
+                    published_us=lived_in.clock.now_us(),
+                    notice_id=None,
+                )
+            )
+    async with lived_in.browser() as visitor:
+        await visitor.post(
+            f"/customers/{customer_id}/pools", {"pools": "stratum+tcp://pool.example:3333 ridge.{unit}"}
+        )
+        await visitor.post(f"/customers/{customer_id}/view-portal", {})
+        text = html.unescape(await visitor.get("/portal/pools"))
+    assert "stratum+tcp://pool.example:3333" in text
+    assert "Not recorded on site" in text
+    assert "ab" * 32 in text
+    assert "1,234" in text
+    assert "cd" * 32 not in text

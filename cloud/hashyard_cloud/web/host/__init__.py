@@ -11,6 +11,7 @@ from hashyard_cloud.web.host import (
     defaults,
     equipment,
     fleet,
+    imports,
     invoices,
     mailbox,
     redirect_controls,
@@ -44,6 +45,7 @@ _FEATURES = (
     team,
     usage,
     agreements,
+    imports,
 )
 
 

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from hashyard_cloud.web.portal import agreements, auth, home, team, units
+from hashyard_cloud.web.portal import agreements, auth, home, pools, team, units
 
-_FEATURES = (auth, home, units, agreements, team)
+_FEATURES = (auth, home, units, agreements, pools, team)
 
 
 def routes() -> list[web.RouteDef]:
