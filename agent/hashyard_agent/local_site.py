@@ -1,30 +1,58 @@
 """What the technician's page knows: gathered from the parts of the agent, in memory and in the local store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hashyard_agent.backlog import Backlog, OutboxStats
-from hashyard_agent.desired import DesiredFeed
 from hashyard_agent.errors import MinerConnectionError
 from hashyard_agent.fleet import Fleet, KnownMiner
 from hashyard_agent.identity import AgentIdentity
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.local_web.state import FailingMiner, PageState, Redirects
-from hashyard_agent.polling import Poller, Seen
+from hashyard_agent.polling import Seen
+from hashyard_agent.ports import Reading
 from hashyard_agent.tasks import Commands
 from hashyard_shared.clock import Clock
+from hashyard_shared.protocol import DesiredState
 from hashyard_shared.telemetry import MinerState
 
 _DAY_US: Final = 86_400 * 1_000_000
 _MIN_SPAN_US: Final = 60 * 1_000_000
+HOT_CHIP_C: Final = 95
+"""From here on a chip is near the point at which firmwares stop a board."""
 _ADVICE: Final = {
+    MinerState.ONLINE: ("alert", "Works"),
     MinerState.UNREACHABLE: ("unplugged", "No answer: check cable, switch and PDU"),
     MinerState.MISREAD: ("alert", "Answers, but cannot be read: check firmware and password"),
     MinerState.UNIDENTIFIED: ("alert", "Answers, but is not a known miner"),
     MinerState.DEGRADED: ("alert", "Answers only in part"),
 }
-_ORDER: Final = (MinerState.UNREACHABLE, MinerState.MISREAD, MinerState.DEGRADED, MinerState.UNIDENTIFIED)
+_ORDER: Final = (
+    MinerState.ONLINE,
+    MinerState.UNREACHABLE,
+    MinerState.MISREAD,
+    MinerState.DEGRADED,
+    MinerState.UNIDENTIFIED,
+)
+"""What is on this list and works is too hot, which cannot wait."""
+
+
+class Readings(Protocol):
+    """The newest reading of each miner, by its reported id."""
+
+    def latest(self) -> Mapping[str, Seen]:
+        """As polling last saw them."""
+        ...
+
+
+class KnownState(Protocol):
+    """The site's units as the cloud named them."""
+
+    @property
+    def current(self) -> DesiredState | None:
+        """The newest document, or None."""
+        ...
 
 
 class EnforcementView(Protocol):
@@ -54,9 +82,9 @@ class LocalSiteView:
 
     identity: AgentIdentity
     fleet: Fleet
-    poller: Poller
+    poller: Readings
     commands: Commands
-    feed: DesiredFeed
+    feed: KnownState
     monitor: LinkMonitor
     backlog: Backlog
     enforcement: EnforcementView
@@ -107,20 +135,31 @@ class LocalSiteView:
         failing = [
             (seen.reading.state, miner, miner_id, seen)
             for miner_id, miner in self.fleet.by_id()
-            if (seen := latest.get(miner_id)) is not None and seen.reading.state is not MinerState.ONLINE
+            if (seen := latest.get(miner_id)) is not None and _fails(seen.reading)
         ]
         failing.sort(key=lambda entry: _ORDER.index(entry[0]))
         return [_failing_miner(miner, miner_id, seen, labels) for _, miner, miner_id, seen in failing]
 
 
+def _fails(reading: Reading) -> bool:
+    return reading.state is not MinerState.ONLINE or _is_hot(reading)
+
+
+def _is_hot(reading: Reading) -> bool:
+    return reading.temp_chip_c is not None and reading.temp_chip_c >= HOT_CHIP_C
+
+
 def _failing_miner(miner: KnownMiner, miner_id: str, seen: Seen, labels: dict[str, str]) -> FailingMiner:
-    icon, advice = _ADVICE[seen.reading.state]
+    reading = seen.reading
+    icon, advice = _ADVICE[reading.state]
+    if _is_hot(reading):
+        icon, advice = "hot", f"Chip at {reading.temp_chip_c:.0f} °C: check fans, filters and the fan wall"
     model = " ".join(part for part in (miner.identity.make, miner.identity.model) if part)
     return FailingMiner(
         miner_id=miner_id,
         label=labels.get(miner.identity.mac or "", "") or model or miner_id,
         icon=icon,
-        advice=seen.reading.problem or advice,
+        advice=reading.problem or advice,
         address=miner.ip,
     )
 
