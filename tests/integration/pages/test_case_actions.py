@@ -10,6 +10,8 @@ from hashyard_support.furnished import furnish
 from hashyard_support.pages import Pages, running
 
 NAME = "Bluff Ridge Capital LLC"
+# Each furnishes a host of its own, which takes its time on a busy machine.
+pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture
