@@ -144,6 +144,16 @@ def read_boards(spec: BoardFields, documents: Documents) -> tuple[Board, ...]:
     )
 
 
+def merged_boards(own: tuple[Board, ...], told: tuple[Board, ...]) -> tuple[Board, ...]:
+    """A driver's boards with our own figures over them: drivers take one temperature for another at times."""
+    if len(own) != len(told):
+        return told or own
+    return tuple(
+        base.model_copy(update={name: value for name, value in over.model_dump().items() if value is not None})
+        for base, over in zip(told, own, strict=True)
+    )
+
+
 def _each_board(spec: BoardField | None, documents: Documents) -> list[float | None]:
     if spec is None:
         return []

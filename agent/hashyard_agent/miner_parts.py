@@ -6,12 +6,14 @@ Nothing in it opens a connection or imports pyasic before it is used.
 from dataclasses import dataclass
 from pathlib import Path
 
+from hashyard_agent.adapters.asic_rs_driver import AsicRsDriver, AsicRsWorker, installed
 from hashyard_agent.adapters.connect_sweep import ConnectSweeper
 from hashyard_agent.adapters.credentials import CredentialStore
 from hashyard_agent.adapters.fast_reader import ProfileReader
 from hashyard_agent.adapters.fingerprint import Fingerprinter
 from hashyard_agent.adapters.fleet_file import FleetFile
 from hashyard_agent.adapters.pyasic_driver import PyasicDriver
+from hashyard_agent.adapters.two_drivers import TwoDrivers
 from hashyard_agent.adapters.wire import HttpWire
 from hashyard_agent.commands import CommandConfig, MinerCommands
 from hashyard_agent.discovery import Discovery, DiscoveryConfig
@@ -19,7 +21,7 @@ from hashyard_agent.errors import SettingsError
 from hashyard_agent.fleet import Fleet
 from hashyard_agent.locks import MinerLocks
 from hashyard_agent.polling import Poller, PollerConfig
-from hashyard_agent.ports import Outbox
+from hashyard_agent.ports import MinerDriver, Outbox
 from hashyard_profiles import ProfileError, Profiles, load
 from hashyard_shared.clock import Clock
 
@@ -32,7 +34,8 @@ class MinerParts:
     credentials: CredentialStore
     http: HttpWire
     reader: ProfileReader
-    driver: PyasicDriver
+    driver: MinerDriver
+    worker: AsicRsWorker | None
     fleet: Fleet
     fleet_store: FleetFile | None
     locks: MinerLocks
@@ -81,6 +84,8 @@ class MinerParts:
     async def close(self) -> None:
         """Close what is open."""
         await self.http.close()
+        if self.worker is not None:
+            await self.worker.close()
 
 
 def build(
@@ -98,13 +103,19 @@ def build(
     credentials = CredentialStore.from_file(credentials_file)
     http = HttpWire()
     reader = ProfileReader(profiles, http, credentials)
+    fingerprinter = Fingerprinter(profiles, http)
+    driver: MinerDriver = PyasicDriver(profiles, reader, fingerprinter)
+    worker = AsicRsWorker(clock) if installed() else None
+    if worker is not None:
+        driver = TwoDrivers(profiles, driver, AsicRsDriver(profiles, reader, fingerprinter, worker))
     store = None if fleet_file is None else FleetFile(fleet_file)
     return MinerParts(
         profiles=profiles,
         credentials=credentials,
         http=http,
         reader=reader,
-        driver=PyasicDriver(profiles, reader, Fingerprinter(profiles, http)),
+        driver=driver,
+        worker=worker,
         fleet=Fleet(() if store is None else store.load()),
         fleet_store=store,
         locks=MinerLocks(),

@@ -315,7 +315,8 @@ class Profile(_Strict):
     write: Write
     models: tuple[Model, ...] = ()
     quirks: tuple[Quirk, ...] = ()
-    details_driver: Literal["pyasic", "none"] = "pyasic"
+    details_driver: Literal["pyasic", "asic-rs", "none"] = "pyasic"
+    """Who reads details; `asic-rs` where that extra is installed, pyasic where not."""
 
     @field_validator("ports")
     @classmethod

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from hashyard_agent import documents
 from hashyard_agent.adapters import wire
 from hashyard_agent.adapters.arp import link_mac
 from hashyard_agent.adapters.fast_reader import ProfileReader
@@ -80,7 +81,7 @@ class PyasicDriver:
         told = tuple(_board(index, board) for index, board in enumerate(list(data.hashboards)[:MAX_BOARDS]))
         return Details(
             identity=identity,
-            boards=_merged(own.boards, told),
+            boards=documents.merged_boards(own.boards, told),
             fans_rpm=tuple(_whole(fan.speed) for fan in list(data.fans)[:MAX_FANS]),
             pools=own.pools,
             errors=tuple(_error_text(error) for error in list(data.errors or [])[:MAX_ERRORS]),
@@ -285,16 +286,6 @@ def _board(index: int, board: Any) -> Board:
         temp_chip_c=_real(board.chip_temp),
         serial=None if not board.serial_number else str(board.serial_number)[:128],
         missing=bool(board.missing),
-    )
-
-
-def _merged(own: tuple[Board, ...], told: tuple[Board, ...]) -> tuple[Board, ...]:
-    """The driver's boards with our own figures over them: it takes one temperature for another at times."""
-    if len(own) != len(told):
-        return told or own
-    return tuple(
-        base.model_copy(update={name: value for name, value in over.model_dump().items() if value is not None})
-        for base, over in zip(told, own, strict=True)
     )
 
 
