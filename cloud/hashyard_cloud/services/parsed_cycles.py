@@ -11,7 +11,7 @@ from typing import Final
 
 from hashyard_cloud.services.telemetry_columns import CycleColumns
 
-MAX_SAMPLES: Final = 1_500_000
+MAX_SAMPLES: Final = 2_500_000
 """Some 100 bytes each."""
 Origin = tuple[str, int, int]
 """(agent_id, epoch, seq)"""

@@ -34,9 +34,9 @@ from hashyard_shared.telemetry import Roster
 LOG: Final = logging.getLogger(__name__)
 LEASE_NAME: Final = "projector"
 LEASE_US: Final = 30 * US_PER_S
-MAX_BLOCK_SAMPLES: Final = 750_000
+MAX_BLOCK_SAMPLES: Final = 1_000_000
 BIG_BLOCK_SAMPLES: Final = 50_000
-BIG_BLOCK_INTERVAL_S: Final = 2.0
+BIG_BLOCK_INTERVAL_S: Final = 3.0
 """Under load blocks grow instead of following faster: newest readings and hours cost by device, not by sample."""
 MAX_BLOCK_BATCHES: Final = 2_000
 MAX_SMALL_BATCHES: Final = 200

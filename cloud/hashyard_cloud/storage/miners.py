@@ -13,6 +13,8 @@ from hashyard_cloud.storage.upserts import execute_tuples, insert_or_ignore, pie
 from hashyard_shared.telemetry import COLUMN_SCALES, MinerState, RosterEntry
 
 _IDENTITY: Final = tuple(name for name in RosterEntry.model_fields if name != "miner_id")
+_CHANGING: Final = (*_IDENTITY, "agent_id", "site_id")
+_NEW_NAMES: Final = ("organisation_id", "miner_id", *_CHANGING, "first_seen_us", "changed_at_us")
 _LATEST_NAMES: Final = [column.name for column in LATEST.columns]
 _MINER_COLUMNS: Final = list(MINERS.columns)
 _LATEST_COLUMNS: Final = [column.label(f"latest_{column.name}") for column in LATEST.columns]
@@ -29,20 +31,18 @@ class MinersStore:
         organisation_id = agent.organisation_id
         ids = [entry.miner_id for entry in entries]
         known = await self._stored(organisation_id, ids)
+        fresh: dict[str, tuple[Any, ...]] = {}
         for entry in entries:
-            place = {"agent_id": agent.agent_id, "site_id": agent.site_id}
-            changes = {**entry.model_dump(include=set(_IDENTITY)), **place}
+            values = (*(getattr(entry, name) for name in _IDENTITY), agent.agent_id, agent.site_id)
             stored = known.get(entry.miner_id)
             if stored is None:
-                row = {"organisation_id": organisation_id, "miner_id": entry.miner_id, **changes}
-                await self._connection.execute(
-                    insert_or_ignore(self._connection, MINERS).values(
-                        **row, first_seen_us=at_us, changed_at_us=at_us
-                    )
-                )
-            elif stored.changed_at_us <= at_us and any(getattr(stored, key) != changes[key] for key in changes):
+                fresh[entry.miner_id] = (organisation_id, entry.miner_id, *values, at_us, at_us)
+            elif stored.changed_at_us <= at_us and values != tuple(getattr(stored, name) for name in _CHANGING):
                 query = update(MINERS).where(MINERS.c.miner_no == stored.miner_no)
+                changes = dict(zip(_CHANGING, values, strict=True))
                 await self._connection.execute(query.values(**changes, changed_at_us=at_us))
+        statement = insert_or_ignore(self._connection, MINERS)
+        await execute_tuples(self._connection, statement, _NEW_NAMES, list(fresh.values()))
         numbers = await self.numbers(organisation_id, ids)
         return [numbers[miner_id] for miner_id in ids]
 

@@ -52,6 +52,10 @@ class TelemetryStore(Protocol):
         """How many samples of this block are stored."""
         ...
 
+    async def count(self) -> int:
+        """How many samples are stored."""
+        ...
+
     async def delete_blocks(self, block_nos: Sequence[int]) -> None:
         """Take these blocks out, before they are projected anew."""
         ...

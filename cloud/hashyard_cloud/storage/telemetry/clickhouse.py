@@ -46,6 +46,10 @@ class ClickHouseTelemetry:
         query = f"SELECT count() FROM {schema.TABLE} WHERE block_no = {{block:UInt32}}"  # noqa: S608 - our own name
         return int((await self._rows(query, {"block": block_no}))[0][0])
 
+    async def count(self) -> int:
+        query = f"SELECT count() FROM {schema.TABLE}"  # noqa: S608 - our own name
+        return int((await self._rows(query, {}))[0][0])
+
     async def delete_blocks(self, block_nos: Sequence[int]) -> None:
         statement = f"ALTER TABLE {schema.TABLE} DELETE WHERE block_no IN {{blocks:Array(UInt32)}}"
         await self._command(statement, {"blocks": list(block_nos)}, {"mutations_sync": 1})
