@@ -333,12 +333,17 @@ class Enforcer:
 
 
 def _urgency(row: UnitRow) -> tuple[int, int]:
-    """Who comes first: the way back before everything, those that were away first of all."""
-    if row.goal is OrderKind.RESTORE and row.step is Step.READY:
-        return (0 if row.offline else 1, row.sequence)
-    if row.step in BUSY_STEPS:
-        return (2, row.step_at_us)
-    return (3 if row.step is Step.READY else 4, row.sequence)
+    """Who comes first: the way back before the way there, those that were away first of all.
+
+    Within either, a write that was sent is read back before the next is begun, and both come before the later
+    confirmations, of which there are many.
+    """
+    back = row.goal is OrderKind.RESTORE
+    if row.step in {Step.WRITING, Step.READ_BACK}:
+        return (1 if back else 3, row.step_at_us)
+    if row.step is Step.READY:
+        return ((0 if row.offline else 2) if back else 4, row.sequence)
+    return (5 if row.step in BUSY_STEPS else 6, row.step_at_us)
 
 
 def _first(group: ExceptionGroup[StoreError]) -> StoreError:
