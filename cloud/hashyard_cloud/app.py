@@ -40,6 +40,8 @@ DATABASE: Final = web.AppKey("DATABASE", SqlDatabase)
 TELEMETRY: Final = web.AppKey("TELEMETRY", ClickHouseTelemetry)
 PROJECTOR: Final = web.AppKey("PROJECTOR", Projector)
 ENROLMENTS_PER_MINUTE: Final = 10
+API_BURST_S: Final = 10
+API_GUESSES_PER_MINUTE: Final = 60
 IDENTITY_CALLS_PER_MINUTE: Final = 30
 BURST_S: Final = 10
 """A rate limit allows as much at once as would be allowed in this time."""
@@ -124,6 +126,9 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     app[PROJECTOR] = projector
     app[keys.AGENTS] = Agents(database, clock, built.keys)
     app[keys.ENROLMENT] = Enrolment(database, clock, built.keys, built.pools)
+    per_token = settings.api_requests_per_minute
+    app[keys.API_LIMIT] = RateLimit(clock, per_token, max(1, per_token * API_BURST_S // 60))
+    app[keys.API_GUESS_LIMIT] = RateLimit(clock, API_GUESSES_PER_MINUTE, API_GUESSES_PER_MINUTE)
     app[keys.ENROL_LIMIT] = RateLimit(clock, ENROLMENTS_PER_MINUTE, ENROLMENTS_PER_MINUTE)
     app[keys.IDENTITY_LIMIT] = RateLimit(clock, IDENTITY_CALLS_PER_MINUTE, IDENTITY_CALLS_PER_MINUTE)
     per_minute = settings.ingest.max_requests_per_agent_per_minute

@@ -67,6 +67,8 @@ class Settings(_Section):
     telemetry_dsn: str | None = None
     master_key_file: Path | None = None
     job_interval_s: float = Field(default=30, gt=0, le=3_600)
+    api_requests_per_minute: int = Field(default=1_200, ge=1, le=1_000_000)
+    """What one API token may ask."""
     smtp: SmtpSettings = SmtpSettings()
     gate: GateSettings = GateSettings()
     ingest: IngestSettings = IngestSettings()

@@ -166,9 +166,14 @@ def _check(
     if not scopes or set(scopes) - set(SCOPES):
         raise MalformedError("Choose at least one of the scopes offered.", field="scopes")
     if role not in RANKS.get(membership.role, frozenset()):
-        raise MalformedError("A token's role is not above your own.", field="role")
+        raise above_ceiling()
     if lifetime_days is not None and not 1 <= lifetime_days <= MAX_LIFETIME_DAYS:
         raise MalformedError(f"A token lives 1 to {MAX_LIFETIME_DAYS:,} days.", field="lifetime_days")
+
+
+def above_ceiling() -> MalformedError:
+    """What is answered to who asks for more than they have."""
+    return MalformedError("A token's role is not above your own.", field="role")
 
 
 def is_live(row: ApiTokenRow, now_us: int) -> bool:

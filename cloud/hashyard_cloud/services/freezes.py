@@ -36,6 +36,8 @@ class Freezes:
         """Record a dispute over one contract, or over all of the customer's."""
         if await tx.customers.get(organisation_id, customer_id) is None:
             raise NotFoundError
+        if contract_id is not None:
+            await self._own_contract(tx, organisation_id, contract_id, customer_id)
         now_us = self._clock.now_us()
         row = DisputeRow(
             dispute_id=new_id(now_us),
@@ -86,6 +88,12 @@ class Freezes:
         site_id: str | None = None,
     ) -> LegalHoldRow:
         """Place a legal hold on a customer, a contract, a site, or with none of them on everything."""
+        if customer_id is not None and await tx.customers.get(organisation_id, customer_id) is None:
+            raise NotFoundError
+        if contract_id is not None:
+            await self._own_contract(tx, organisation_id, contract_id, customer_id)
+        if site_id is not None and await tx.sites.get(organisation_id, site_id) is None:
+            raise NotFoundError
         now_us = self._clock.now_us()
         row = LegalHoldRow(
             hold_id=new_id(now_us),
@@ -170,6 +178,14 @@ class Freezes:
         """Judge the gates of all live cases now."""
         for case in await tx.defaults.cases(organisation_id, customer_id=customer_id, live_only=True):
             await self._defaults.act(tx, case)
+
+    async def _own_contract(
+        self, tx: Transaction, organisation_id: str, contract_id: str, customer_id: str | None
+    ) -> None:
+        """A contract of this organisation, and of this customer where one is named; else nothing is told of it."""
+        contract = await tx.contracts.get(organisation_id, contract_id)
+        if contract is None or customer_id not in {None, contract.customer_id}:
+            raise NotFoundError
 
     async def _record(
         self,

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hashyard_cloud.web import account, host, portal, render, security
+from hashyard_cloud.web.api import v1
 from hashyard_cloud.web.pages import errors_middleware
 from hashyard_cloud.web.static_files import StaticFiles
 
@@ -12,8 +13,9 @@ def install(app: web.Application) -> None:
     static = StaticFiles()
     app[render.STATIC] = static
     app[render.ENVIRONMENT] = render.environment(static)
-    app.middlewares.extend((security.headers_middleware, errors_middleware))
+    app.middlewares.extend((security.headers_middleware, errors_middleware, v1.MIDDLEWARE))
     app.router.add_get("/static/{name}", static.serve)
+    app.router.add_routes(v1.routes())
     app.router.add_routes(host.routes())
     app.router.add_routes(portal.routes())
     app.router.add_routes(account.routes())

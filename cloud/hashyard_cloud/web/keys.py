@@ -16,6 +16,8 @@ from hashyard_cloud.services.rate_limits import RateLimit
 from hashyard_shared.clock import Clock
 
 AGENTS: Final = web.AppKey("AGENTS", Agents)
+API_GUESS_LIMIT: Final = web.AppKey("API_GUESS_LIMIT", RateLimit)
+API_LIMIT: Final = web.AppKey("API_LIMIT", RateLimit)
 BASE_URL: Final = web.AppKey("BASE_URL", str)
 CLOCK: Final = web.AppKey("CLOCK", Clock)
 DATABASE: Final = web.AppKey("DATABASE", Database)

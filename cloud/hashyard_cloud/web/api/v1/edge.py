@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as WebHandler
@@ -18,12 +18,11 @@ from hashyard_cloud.errors import (
 )
 from hashyard_cloud.services import api_tokens, idempotency
 from hashyard_cloud.services.api_tokens import Access, Caller
-from hashyard_cloud.services.inputs import InputError
 from hashyard_cloud.services.ports.idempotency import IdempotencyKey
 from hashyard_cloud.web import keys, problems
 from hashyard_cloud.web.api.v1.operations import PREFIX, Call, Operation
 from hashyard_cloud.web.api.v1.types import usable_id
-from hashyard_shared.errors import SharedError
+from hashyard_shared.errors import ErrorCode, SharedError
 
 LOG: Final = logging.getLogger(__name__)
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -33,9 +32,9 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class MethodNotAllowedError(CloudError):
-    """This address does not know this method."""
+    """The address does not know this method."""
 
-    code = UnsupportedError.code
+    code = ErrorCode.UNSUPPORTED
     status = 405
 
 
@@ -172,11 +171,6 @@ def _unknown_query(name: str) -> MalformedError:
     return MalformedError("There is no such field.", field=name)
 
 
-def named(error: InputError, names: dict[str, str]) -> InputError:
-    """The same error with a service's field names told as the API's."""
-    return InputError({names.get(field, field): text for field, text in error.errors.items()})
-
-
 @web.middleware
 async def middleware(request: web.Request, handler: WebHandler) -> web.StreamResponse:
     """Addresses and methods that do not exist, told as problem+json."""
@@ -196,11 +190,4 @@ async def middleware(request: web.Request, handler: WebHandler) -> web.StreamRes
 
 def routes_of(operations: tuple[Operation, ...]) -> list[web.RouteDef]:
     """The routes of a table of operations."""
-    return [
-        web.route(operation.method, PREFIX + operation.path, handler_of(operation), **_options(operation))
-        for operation in operations
-    ]
-
-
-def _options(operation: Operation) -> dict[str, Any]:
-    return {"name": f"api.{operation.name}"}
+    return [web.route(one.method, PREFIX + one.path, handler_of(one)) for one in operations]

@@ -50,3 +50,11 @@ def page(
 
 def _later(key: Key, after: Key, newest_first: bool) -> bool:
     return key < after if newest_first else key > after
+
+
+def offset(cursor: str, most: int) -> int:
+    """The place in a list whose order has no single key."""
+    place = decode(cursor, [int])[0]
+    if not isinstance(place, int) or not 0 <= place <= most:
+        raise _wrong()
+    return place

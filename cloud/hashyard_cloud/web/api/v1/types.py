@@ -1,7 +1,7 @@
 """Field types and base classes of what the API takes and gives.
 
-Bodies are read strictly: a number is not a text, an unknown field is refused. The OpenAPI document is made from the
-same classes, so that what it says is what is checked. Times are RFC 3339 in UTC, amounts decimal text.
+Bodies are read strictly: a number is not a text, an unknown field is refused. The OpenAPI document is made from
+the same classes, so that what it says is what is checked. Times are RFC 3339 in UTC, amounts decimal text.
 """
 
 import re
@@ -46,7 +46,9 @@ SignedAmount = Annotated[
 ]
 Instant = Annotated[str, StringConstraints(pattern=_INSTANT), Field(examples=["2026-03-18T10:30:00Z"])]
 """A time in UTC."""
-Day = Annotated[str, StringConstraints(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"), Field(examples=["2026-03-18"])]
+Day = Annotated[
+    str, StringConstraints(pattern=r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"), Field(examples=["2026-03-18"])
+]
 Seconds = Annotated[int, Field(ge=0, le=366 * 86_400)]
 
 
@@ -66,9 +68,9 @@ class PageQuery(Query):
     """Which page of a list: `cursor` is the `next_cursor` of the page before."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE_ROWS)] = DEFAULT_PAGE_ROWS
-    cursor: Annotated[str, StringConstraints(min_length=1, max_length=MAX_CURSOR_CHARS, pattern=ID_PATTERN)] | None = (
-        None
-    )
+    cursor: (
+        Annotated[str, StringConstraints(min_length=1, max_length=MAX_CURSOR_CHARS, pattern=ID_PATTERN)] | None
+    ) = None
 
 
 class Answer(BaseModel):
@@ -83,8 +85,9 @@ class Answer(BaseModel):
 
 
 def _value(row: Any, name: str) -> Any:
-    if name.endswith("_at") and hasattr(row, f"{name.removesuffix('_at')}_us"):
-        return instant(getattr(row, f"{name.removesuffix('_at')}_us"))
+    for stored in (f"{name.removesuffix('_at')}_us", f"{name}_us"):
+        if name.endswith("_at") and hasattr(row, stored):
+            return instant(getattr(row, stored))
     if hasattr(row, f"{name}_micro"):
         return decimal(getattr(row, f"{name}_micro"))
     return getattr(row, name)
