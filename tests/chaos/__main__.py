@@ -177,7 +177,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description="Break everything at random, then ask the oracle.")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--miners", type=int, default=100)
+    parser.add_argument("--miners", type=int, default=40)
     parser.add_argument("--pace", type=float, default=1, help="Pauses between faults are this much longer.")
     parser.add_argument("--subnet", default="127.61.1.0/24")
     parser.add_argument("--logs", type=Path, default=None, help="Keep the programs' logs here.")
