@@ -177,6 +177,7 @@ def _site_side(
         stack=stack,
     )
     cloud.on_time.append(enforcement.enforcer.cloud_time_seen)
+    cloud.feed.subscribe(lambda document: miners.fleet.settle_bound(unit.mac for unit in document.units))
     cloud.feed.subscribe(enforcement.offer)
     commands = miners.commands(CommandConfig(reboots_per_minute=settings.enforcement.units_per_minute))
     tasks = TaskDesk(commands=commands, fleet=miners.fleet, outbox=cloud.outbox, state=cloud.outbox, clock=clock)

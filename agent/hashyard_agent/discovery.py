@@ -183,7 +183,7 @@ class Discovery:
             missing = await self._second_pass(addresses, scan)
             await self._verify_known(scan)
             await self._identify(self._strangers(scan), scan)
-            self._settle(scan)
+            await self._settle(scan)
             self._forget_old()
             self._save()
             self._notes = swept.notes
@@ -225,7 +225,7 @@ class Discovery:
             known = {ip: miner.open_ports for ip in addresses if (miner := self._fleet.by_ip(ip)) is not None}
             scan = _Scan(known)
             await self._identify(list(known), scan)
-            self._settle(scan)
+            await self._settle(scan)
             self._save()
 
     async def run(self, interval_s: Callable[[], float]) -> None:
@@ -385,7 +385,7 @@ class Discovery:
             board_serials=() if before is None else before.board_serials,
         )
 
-    def _settle(self, scan: _Scan) -> None:
+    async def _settle(self, scan: _Scan) -> None:
         """When all is identified: who moved, who is there twice, and what a person must be asked."""
         for mac, miners in self._fleet.duplicate_macs().items():
             stale = [miner for miner in miners if miner.ip and miner.ip not in scan.open_ports]
@@ -398,9 +398,9 @@ class Discovery:
                 self._told_duplicates.add(mac)
                 self._tell("duplicate-mac", f"{mac}: {', '.join(miner.ip for miner in present)}")
         for old, new in scan.displaced:
-            self._ask_about(old, new)
+            await self._ask_about(old, new)
 
-    def _ask_about(self, old: KnownMiner, new: Identity) -> None:
+    async def _ask_about(self, old: KnownMiner, new: Identity) -> None:
         """A miner is nowhere now, and a device never seen before is at its address: a swap, or a new machine."""
         still_here = old.identity.mac is not None and any(m.ip for m in self._fleet.by_mac(old.identity.mac))
         if still_here or new.mac is None or new.family != old.identity.family:
@@ -408,9 +408,22 @@ class Discovery:
         placed = self._fleet.by_ip(new.ip)
         if placed is None or placed.first_seen_us < placed.last_seen_us:
             return  # the newcomer was known elsewhere: addresses moved, no board did
-        question = SwapQuestion(new.ip, old.identity, new, self._clock.now_us())
+        same = await self._has_boards_of(old, new)
+        question = SwapQuestion(new.ip, old.identity, new, self._clock.now_us(), same_boards=same)
         if self._fleet.ask(question):
-            self._tell("board-swap-question", f"{new.ip}: {old.identity.mac} before, {new.mac} now")
+            boards = "with hashboards of the one before" if same else "its hashboards are not known to be the same"
+            self._tell("board-swap-question", f"{new.ip}: {old.identity.mac} before, {new.mac} now, {boards}")
+
+    async def _has_boards_of(self, old: KnownMiner, new: Identity) -> bool:
+        """Whether a hashboard that the old device had is in the new one: then only the control board changed."""
+        if not old.board_serials:
+            return False
+        try:
+            async with self._locks.hold(new.ip, self._config.verify_timeout_s):
+                details = await self._driver.details(new)
+        except MinerError:
+            return False
+        return any(board.serial in old.board_serials for board in details.boards if board.serial)
 
     def _forget_old(self) -> None:
         oldest_us = self._clock.now_us() - int(self._config.forget_after_s * US_PER_S)

@@ -225,6 +225,13 @@ class Fleet:
         """A person has looked: the question is settled."""
         self._questions.pop((ids.normalise_mac(old_mac), ids.normalise_mac(new_mac)), None)
 
+    def settle_bound(self, macs: Iterable[str]) -> None:
+        """These MACs are bound to units now: a question is settled when a person has bound the new device."""
+        bound = {ids.normalise_mac(mac) for mac in macs}
+        for key, question in list(self._questions.items()):
+            if question.new.mac in bound and question.old.mac not in bound:
+                del self._questions[key]
+
     def roster_entry(self, miner: KnownMiner, miner_id: str) -> RosterEntry:
         """The miner as it is reported."""
         identity = miner.identity

@@ -33,6 +33,8 @@ from hashyard_shared.telemetry import (
 
 MAX_POOL_URL_CHARS: Final = 512
 LATE_CYCLES: Final = 1.5
+MIN_DEADLINE_S: Final = 1.0
+"""However short a cycle is, a busy machine must not take its own slowness for a miner's."""
 _log = logging.getLogger(__name__)
 
 
@@ -164,7 +166,8 @@ class Poller:
     async def cycle(self, interval_s: float) -> CycleReport:
         """Poll every known miner once, spread over the interval, and put the cycle in the outbox."""
         members = self._fleet.by_id()[:MAX_MINERS_PER_CYCLE]
-        deadline_s = min(self._config.deadline_s, interval_s * self._config.deadline_ratio)
+        share_s = max(MIN_DEADLINE_S, interval_s * self._config.deadline_ratio)
+        deadline_s = min(self._config.deadline_s, share_s)
         cycle_at_us = self._clock.now_us()
         running = _Running(self._clock.monotonic_s(), interval_s, deadline_s)
         await self._take(members, running)

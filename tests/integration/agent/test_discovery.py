@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,10 @@ async def test_a_swapped_control_board_is_asked_about_and_never_assumed(
     )
     discovery = parts.discovery(looking_at("127.20.15.0/24"), outbox)
     await discovery.scan()
+    known = parts.fleet.by_ip("127.20.15.1")
+    assert known is not None
+    serials = tuple(board["serial"] for board in site.truth("127.20.15.1")["boards"])
+    parts.fleet.put(replace(known, board_serials=serials))  # as the slow lane enters them
     old_mac = site.truth("127.20.15.1")["mac"]
     site.fault("127.20.15.1", "swap_board")
     new_mac = site.truth("127.20.15.1")["mac"]
@@ -124,7 +129,7 @@ async def test_a_swapped_control_board_is_asked_about_and_never_assumed(
             break
         await asyncio.sleep(0.2)
     (question,) = parts.fleet.questions()
-    assert (question.old.mac, question.new.mac) == (old_mac, new_mac)
+    assert (question.old.mac, question.new.mac, question.same_boards) == (old_mac, new_mac, True)
     assert parts.fleet.is_questioned(old_mac)
     told = [event for event in outbox.events if isinstance(event, SiteControl)]
     assert [event.control for event in told] == ["board-swap-question"]

@@ -64,6 +64,16 @@ def test_a_question_is_asked_once_and_blocks_until_answered() -> None:
     assert fleet.questions() == []
 
 
+def test_a_question_is_settled_when_the_new_device_is_bound_instead_of_the_old() -> None:
+    fleet = Fleet()
+    fleet.ask(SwapQuestion("10.0.0.1", miner("10.0.0.1", MAC_A).identity, miner("10.0.0.1", MAC_B).identity, 1))
+    fleet.settle_bound([MAC_A])
+    fleet.settle_bound([MAC_A, MAC_B])
+    assert fleet.is_questioned(MAC_B)
+    fleet.settle_bound([MAC_B.upper()])
+    assert not fleet.is_questioned(MAC_B)
+
+
 def test_the_fleet_survives_a_restart(tmp_path: Path) -> None:
     store = FleetFile(tmp_path / "state" / "miners.json")
     assert store.load() == []
