@@ -24,6 +24,7 @@ from hashyard_cloud.services.parsed_cycles import ParsedCycles
 from hashyard_cloud.services.ports.events import EventSink
 from hashyard_cloud.services.projector import Projector
 from hashyard_cloud.services.rate_limits import RateLimit
+from hashyard_cloud.services.upkeep import Retention, Upkeep
 from hashyard_cloud.settings import Settings
 from hashyard_cloud.storage import backup, migrations
 from hashyard_cloud.storage.database import SqlDatabase
@@ -39,6 +40,7 @@ SETTINGS: Final = web.AppKey("SETTINGS", Settings)
 DATABASE: Final = web.AppKey("DATABASE", SqlDatabase)
 TELEMETRY: Final = web.AppKey("TELEMETRY", ClickHouseTelemetry)
 PROJECTOR: Final = web.AppKey("PROJECTOR", Projector)
+UPKEEP: Final = web.AppKey("UPKEEP", Upkeep)
 ENROLMENTS_PER_MINUTE: Final = 10
 API_BURST_S: Final = 10
 API_GUESSES_PER_MINUTE: Final = 60
@@ -87,6 +89,18 @@ async def open_database(settings: Settings, waiters: Waiters | None = None) -> S
     return database
 
 
+def upkeep_alone(settings: Settings, database: SqlDatabase, telemetry: ClickHouseTelemetry) -> Upkeep:
+    """Upkeep without a running service."""
+    clock = SystemClock()
+    interval_s = settings.ingest.projection_interval_s
+    projector = Projector(database, telemetry, clock, EventSinks([]), ParsedCycles(), "upkeep", interval_s)
+    return Upkeep(database, telemetry, clock, projector, _retention(settings))
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(settings.ingest.body_retention_s, settings.ingest.sample_retention_s)
+
+
 async def _run(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     waiters = Waiters()
@@ -124,6 +138,7 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
         settings.ingest.projection_interval_s,
     )
     app[PROJECTOR] = projector
+    app[UPKEEP] = Upkeep(database, app[keys.TELEMETRY], clock, projector, _retention(settings))
     app[keys.AGENTS] = Agents(database, clock, built.keys)
     app[keys.ENROLMENT] = Enrolment(database, clock, built.keys, built.pools)
     per_token = settings.api_requests_per_minute
@@ -138,7 +153,7 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     app[keys.ENFORCEMENT] = built
     jobs = app_enforcement.jobs(settings, database, clock, built)
     runner = Runner(database, clock, owner, jobs, settings.job_interval_s)
-    return [projector.run(), app[keys.DESIRED].watch(), runner.run()]
+    return [projector.run(), app[UPKEEP].run(), app[keys.DESIRED].watch(), runner.run()]
 
 
 def _backup(app: web.Application) -> control.Backup:

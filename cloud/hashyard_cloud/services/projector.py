@@ -24,6 +24,7 @@ from hashyard_cloud.services.ports.database import Database, Transaction
 from hashyard_cloud.services.ports.events import EventSink
 from hashyard_cloud.services.ports.ingest import BatchRow, BatchState, BlockRow
 from hashyard_cloud.services.ports.telemetry import TelemetryStore
+from hashyard_cloud.services.projection import Projected
 from hashyard_cloud.services.telemetry_columns import CycleColumns
 from hashyard_shared.clock import US_PER_S, Clock
 from hashyard_shared.codec import decode_bytes
@@ -216,6 +217,27 @@ class Projector:
             return await tx.ingest.new_block(members, samples, self._clock.now_us())
 
     async def _project(self, block: BlockRow) -> None:
+        batches, projected = await self._projected(block)
+        await self._telemetry.insert_block(block.block_no, projected.samples)
+        now_us = self._clock.now_us()
+        async with self._database.transaction() as tx:
+            await tx.miners.put_latest(projected.latest)
+            await tx.rollups.add_hours(projected.hours)
+            await tx.rollups.mark_changed(await _site_days(tx, projected.days), now_us)
+            await tx.ingest.finish_block(block.block_no, now_us)
+        self._parsed.forget(_origin(batch) for batch in batches)
+
+    async def reproject(self, block: BlockRow) -> None:
+        """Insert a finished block's samples anew; newest readings and hours have it already.
+
+        Raises `StoreCorruptError` when a body is not kept any more or cannot be read.
+        """
+        async with self._step_lock:
+            batches, projected = await self._projected(block)
+            await self._telemetry.replace_block(block.block_no, projected.samples)
+            self._parsed.forget(_origin(batch) for batch in batches)
+
+    async def _projected(self, block: BlockRow) -> tuple[list[BatchRow], Projected]:
         async with self._database.reading() as tx:
             batches = await tx.ingest.block_batches(block.block_no)
         found, unreadable = await self._cycles(batches)
@@ -228,15 +250,7 @@ class Projector:
             pools = await tx.miners.pool_numbers(sorted(projection.pools_of(batches, cycles)))
         numbers = {key: np.array(roster, dtype=np.int64) for key, roster in rosters.items()}
         members = [numbers[key] for key in keys]
-        projected = await asyncio.to_thread(projection.project, batches, cycles, members, pools)
-        await self._telemetry.insert_block(block.block_no, projected.samples)
-        now_us = self._clock.now_us()
-        async with self._database.transaction() as tx:
-            await tx.miners.put_latest(projected.latest)
-            await tx.rollups.add_hours(projected.hours)
-            await tx.rollups.mark_changed(await _site_days(tx, projected.days), now_us)
-            await tx.ingest.finish_block(block.block_no, now_us)
-        self._parsed.forget(_origin(batch) for batch in batches)
+        return batches, await asyncio.to_thread(projection.project, batches, cycles, members, pools)
 
     async def _cycles(
         self, batches: Sequence[BatchRow]
@@ -250,11 +264,13 @@ class Projector:
             return found, []
         async with self._database.reading() as tx:
             bodies = await tx.ingest.bodies([batch.batch_no for batch in rest])
+        gone = [(batch, "its body is not kept any more") for batch in rest if batch.batch_no not in bodies]
+        rest = [batch for batch in rest if batch.batch_no in bodies]
         parsed, unreadable = await asyncio.to_thread(_parse, rest, bodies)
         for batch in rest:
             if batch.batch_no in parsed:
                 self._parsed.put(_origin(batch), parsed[batch.batch_no])
-        return found | parsed, unreadable
+        return found | parsed, unreadable + gone
 
     async def _sum_days(self) -> None:
         self._days_summed_us = self._clock.now_us()

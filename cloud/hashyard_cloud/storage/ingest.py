@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, select, tuple_, update
+from sqlalchemy import Row, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hashyard_cloud.services.ports.agents import AgentRow
@@ -135,6 +135,26 @@ class IngestStore:
             change = update(BATCHES).where(BATCHES.c.batch_no.in_(piece))
             await self._connection.execute(change.values(block_no=block_no, state=int(BatchState.IN_BLOCK)))
         return BlockRow(block_no=block_no, samples=samples)
+
+    async def done_blocks(self, below: int | None, limit: int) -> list[BlockRow]:
+        query = select(BLOCKS.c.block_no, BLOCKS.c.samples).where(BLOCKS.c.done_at_us.is_not(None))
+        if below is not None:
+            query = query.where(BLOCKS.c.block_no < below)
+        found = await self._connection.execute(query.order_by(BLOCKS.c.block_no.desc()).limit(limit))
+        return [BlockRow(block_no=record.block_no, samples=record.samples) for record in found]
+
+    async def drop_bodies(self, received_before_us: int, limit: int) -> int:
+        query = (
+            select(BATCH_BODIES.c.batch_no)
+            .join(BATCHES, BATCHES.c.batch_no == BATCH_BODIES.c.batch_no)
+            .where(BATCHES.c.state == int(BatchState.DONE), BATCHES.c.received_at_us < received_before_us)
+            .order_by(BATCH_BODIES.c.batch_no)
+            .limit(limit)
+        )
+        numbers = list((await self._connection.scalars(query)).all())
+        for piece in pieces(numbers):
+            await self._connection.execute(delete(BATCH_BODIES).where(BATCH_BODIES.c.batch_no.in_(piece)))
+        return len(numbers)
 
     async def unfinished_block(self) -> BlockRow | None:
         query = (

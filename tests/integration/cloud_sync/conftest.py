@@ -1,8 +1,10 @@
 """A real cloud service on a free port with real stores, and an agent that speaks the protocol to it."""
 
+import asyncio
 import hashlib
 import io
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -280,6 +282,39 @@ def make_cycle(
         pool=column(0 if pool else None),
         pools=[pool] if pool else [],
     )
+
+
+@pytest.fixture
+def fan_out() -> Callable[[Cloud, int], Awaitable[list[float]]]:
+    """How long a change takes to reach each of so many agents that wait, in seconds."""
+
+    async def measure(cloud: Cloud, count: int) -> list[float]:
+        agents = []
+        for _ in range(count):
+            # Fifty in a row from one address are more than enrolment takes from a stranger.
+            cloud.app[keys.ENROL_LIMIT]._buckets.clear()
+            agents.append(await cloud.agent())
+            async with cloud.database.transaction() as tx:
+                await tx.desired.bump(cloud.organisation_id, cloud.site_id)
+        started_s = 0.0
+
+        async def wait(agent: Agent) -> float:
+            _, _, headers = await agent.call("GET", "desired")
+            known = {"If-None-Match": headers["ETag"]}
+            status, _, _ = await agent.call("GET", "desired?wait_s=50", headers=known)
+            assert status == 200
+            return time.monotonic() - started_s
+
+        waiting = [asyncio.create_task(wait(agent)) for agent in agents]
+        held = cloud.app[keys.DESIRED]._waiters._waiting
+        while sum(map(len, held.values())) < count:  # noqa: ASYNC110 - the server has no event for a test to wait on
+            await asyncio.sleep(0.01)
+        started_s = time.monotonic()
+        async with cloud.database.transaction() as tx:
+            await tx.desired.bump(cloud.organisation_id, cloud.site_id)
+        return list(await asyncio.gather(*waiting))
+
+    return measure
 
 
 @pytest.fixture

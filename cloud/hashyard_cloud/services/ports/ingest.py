@@ -103,6 +103,14 @@ class IngestStore(Protocol):
         """Fix a block's composition."""
         ...
 
+    async def done_blocks(self, below: int | None, limit: int) -> list[BlockRow]:
+        """Newest first, of those with a smaller number than `below`."""
+        ...
+
+    async def drop_bodies(self, received_before_us: int, limit: int) -> int:
+        """Forget bodies that are projected and older than this; answers how many. What they were stays known."""
+        ...
+
     async def unfinished_block(self) -> BlockRow | None: ...
 
     async def block_batches(self, block_no: int) -> list[BatchRow]:

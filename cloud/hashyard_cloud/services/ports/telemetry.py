@@ -52,6 +52,14 @@ class TelemetryStore(Protocol):
         """How many samples of this block are stored."""
         ...
 
+    async def count_blocks(self, first: int, last: int) -> dict[int, int]:
+        """How many samples of each of these blocks are stored, `last` included; empty ones are absent."""
+        ...
+
+    async def replace_block(self, block_no: int, samples: Any) -> None:
+        """Take out what is stored of this block and insert it anew."""
+        ...
+
     async def count(self) -> int:
         """How many samples are stored."""
         ...
@@ -65,7 +73,7 @@ class TelemetryStore(Protocol):
         ...
 
     async def drop_before(self, before_us: int) -> None:
-        """Forget samples older than this."""
+        """Forget whole months that ended before this."""
         ...
 
     async def close(self) -> None: ...

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import clickhouse_connect
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow as pa
 from hashyard_cloud.errors import MalformedError, StoreError, TelemetryBusyError
 from hashyard_cloud.services.ports.telemetry import MAX_BUCKETS, MAX_SERIES_MINERS, SeriesPoint
 from hashyard_cloud.storage.telemetry import schema
-from hashyard_shared.clock import US_PER_MS
+from hashyard_shared.clock import US_PER_MS, utc
 from hashyard_shared.telemetry import COLUMN_SCALES
 
 _Answer = TypeVar("_Answer")
@@ -38,13 +39,28 @@ class ClickHouseTelemetry:
         self._lock = lock
 
     async def insert_block(self, block_no: int, samples: Any) -> None:
+        await self._insert(block_no, samples, f"block-{block_no}")
+
+    async def _insert(self, block_no: int, samples: Any, token: str) -> None:
         numbered = samples.append_column("block_no", pa.array(np.full(samples.num_rows, block_no, np.uint32)))
-        settings = {"insert_deduplication_token": f"block-{block_no}"}
+        settings = {"insert_deduplication_token": token}
         await self._call(lambda: self._client.insert_arrow(schema.TABLE, numbered, settings=settings))
 
     async def count_block(self, block_no: int) -> int:
         query = f"SELECT count() FROM {schema.TABLE} WHERE block_no = {{block:UInt32}}"  # noqa: S608 - our own name
         return int((await self._rows(query, {"block": block_no}))[0][0])
+
+    async def count_blocks(self, first: int, last: int) -> dict[int, int]:
+        query = (
+            f"SELECT block_no, count() FROM {schema.TABLE}"  # noqa: S608 - our own name
+            " WHERE block_no BETWEEN {first:UInt32} AND {last:UInt32} GROUP BY block_no"
+        )
+        return {row[0]: row[1] for row in await self._rows(query, {"first": first, "last": last})}
+
+    async def replace_block(self, block_no: int, samples: Any) -> None:
+        await self.delete_blocks([block_no])
+        # Under its usual token the engine would take it for what was there before.
+        await self._insert(block_no, samples, f"block-{block_no}-{uuid4()}")
 
     async def count(self) -> int:
         query = f"SELECT count() FROM {schema.TABLE}"  # noqa: S608 - our own name
@@ -82,8 +98,13 @@ class ClickHouseTelemetry:
         return [_point((from_ms + place * bucket_ms) * US_PER_MS, found.get(place)) for place in range(buckets)]
 
     async def drop_before(self, before_us: int) -> None:
-        statement = f"ALTER TABLE {schema.TABLE} DELETE WHERE at_ms < {{before:Int64}} AND flags = 0"
-        await self._command(statement, {"before": before_us // US_PER_MS}, {"mutations_sync": 1})
+        month = utc(before_us).strftime("%Y%m")
+        query = (
+            "SELECT DISTINCT partition FROM system.parts WHERE database = {database:String} AND table = 'samples'"
+            " AND active AND partition != '0' AND toUInt32(partition) < {month:UInt32}"
+        )
+        for (partition,) in await self._rows(query, {"database": schema.DATABASE, "month": month}):
+            await self._command(f"ALTER TABLE {schema.TABLE} DROP PARTITION {int(partition)}", {}, {})
 
     async def close(self) -> None:
         await self._call(self._client.close)
