@@ -166,7 +166,9 @@ async def whatsminer_v3(ip: str, command: str, parameter: str | None = None) -> 
             raise MinerMalformedError(ip, f"answer is over {MAX_ANSWER_BYTES} bytes")
         answer = json.loads(await reader.readexactly(length))
     except asyncio.IncompleteReadError as error:
-        raise MinerConnectionError(ip, "closed without a whole answer") from error
+        if error.partial:
+            raise MinerMalformedError(ip, "answer is cut off") from error
+        raise MinerConnectionError(ip, f"port {WHATSMINER_V3_PORT}: closed without an answer") from error
     except OSError as error:
         raise MinerConnectionError(ip, error.strerror or str(error)) from error
     except ValueError as error:
