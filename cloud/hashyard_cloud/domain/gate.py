@@ -38,6 +38,7 @@ class ConditionKey(StrEnum):
     LEGAL_HOLD = "legal-hold"
     APPROVALS = "approvals"
     SWITCH = "switch"
+    HOLDING_POOL = "holding-pool"
     SHADOW = "shadow"
     RESTORABLE = "restorable"
 
@@ -126,8 +127,9 @@ class Unit:
 class Facts:
     """All the gate looks at. `approvals_required` is 0 (automatic), 1 or 2.
 
-    `debt` is what is open now; `claim` is what was to be cured before the redirect itself recovered some of it, so
-    that recovering does not void the approvals it rests on.
+    `holding_pool` is the reference of the pool that orders would name. `debt` is what is open now; `claim` is what
+    was to be cured before the redirect itself recovered some of it, so that recovering does not void the approvals
+    it rests on.
     """
 
     now_us: int
@@ -143,6 +145,7 @@ class Facts:
     approvals_required: int
     approvals: Sequence[Approval]
     redirect_enabled: bool
+    holding_pool: str | None
     units: Sequence[Unit]
 
     @property
@@ -205,6 +208,7 @@ def evaluate(facts: Facts) -> Verdict:
         ),
         _approvals(facts),
         _switch(facts),
+        _holding_pool(facts),
         _shadow(facts),
         _restorable(facts),
     )
@@ -328,6 +332,12 @@ def _approvals(facts: Facts) -> Condition:
 def _switch(facts: Facts) -> Condition:
     text = "On for the organisation" if facts.redirect_enabled else "Off for the organisation"
     return _blocking(ConditionKey.SWITCH, "Redirect switch on", facts.redirect_enabled, text, "redirect-switch")
+
+
+def _holding_pool(facts: Facts) -> Condition:
+    text = facts.holding_pool or "None is set; add one, and pin it at the sites"
+    met = facts.holding_pool is not None
+    return _blocking(ConditionKey.HOLDING_POOL, "Holding pool set", met, text, facts.holding_pool)
 
 
 def _shadow(facts: Facts) -> Condition:

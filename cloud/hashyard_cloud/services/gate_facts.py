@@ -10,6 +10,7 @@ from hashyard_cloud.domain.partial import Candidate, chosen
 from hashyard_cloud.errors import NotFoundError
 from hashyard_cloud.services.case_money import CaseMoney, case_money
 from hashyard_cloud.services.invoices import terms_of
+from hashyard_cloud.services.orders import holding_pool
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractVersionRow
 from hashyard_cloud.services.ports.database import Transaction
 from hashyard_cloud.services.ports.defaults import CaseRow, GateRow, LegalHoldRow
@@ -63,6 +64,7 @@ async def situation(tx: Transaction, now_us: int, case: CaseRow, bounce_wait_s: 
     bound = await tx.equipment.bound(case.organisation_id, contract_id=case.contract_id)
     rows = await tx.redirects.units(case.organisation_id, case_id=case.case_id)
     approvals = await tx.defaults.approvals(case.organisation_id, case.case_id)
+    pool = await holding_pool(tx, case.organisation_id)
     facts = gate.Facts(
         now_us=now_us,
         clause=_clause(contract, version),
@@ -79,6 +81,7 @@ async def situation(tx: Transaction, now_us: int, case: CaseRow, bounce_wait_s: 
             gate.Approval(row.user_id, row.user_name, row.binding) for row in approvals if row.withdrawn_us is None
         ],
         redirect_enabled=organisation.redirect_enabled,
+        holding_pool=pool.reference if pool is not None else None,
         units=await _units(tx, now_us, case, bound, rows),
     )
     return CaseSituation(case, contract, version, money, notices, bound, rows, facts, gate.evaluate(facts))

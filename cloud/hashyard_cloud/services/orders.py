@@ -181,13 +181,10 @@ class OrderDesk:
         )
 
     async def _pool(self, tx: Transaction, organisation_id: str) -> HoldingPoolRow:
-        controls = await tx.redirects.controls(organisation_id)
-        rows = [row for row in await tx.holding_pools.all(organisation_id) if row.retired_us is None]
-        chosen = controls.holding_pool if controls else ""
-        for row in rows:
-            if chosen in {"", row.reference}:
-                return row
-        raise ConflictError("There is no holding pool; add one before machines can be redirected.")
+        row = await holding_pool(tx, organisation_id)
+        if row is None:
+            raise ConflictError("There is no holding pool; add one before machines can be redirected.")
+        return row
 
     async def _agents(
         self, tx: Transaction, organisation_id: str, rows: Sequence[RedirectUnitRow]
@@ -208,6 +205,14 @@ class OrderDesk:
             if chosen is not None:
                 found[row.unit_id] = chosen
         return found
+
+
+async def holding_pool(tx: Transaction, organisation_id: str) -> HoldingPoolRow | None:
+    """The pool that orders name: the chosen one, else the oldest that is not retired."""
+    controls = await tx.redirects.controls(organisation_id)
+    chosen = controls.holding_pool if controls else ""
+    rows = [row for row in await tx.holding_pools.all(organisation_id) if row.retired_us is None]
+    return next((row for row in rows if chosen in {"", row.reference}), None)
 
 
 def _identity(agent: AgentRow) -> tuple[str, str, int]:

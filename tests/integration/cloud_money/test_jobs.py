@@ -5,8 +5,11 @@ import logging
 
 import pytest
 
+from hashyard_cloud.domain.default import CaseState
 from hashyard_cloud.jobs.runner import LEASE_S, Job, Runner
-from hashyard_support.money import Host
+from hashyard_cloud.services.ports.defaults import CaseRow
+from hashyard_cloud.storage.tables.contracts import CONTRACT_VERSIONS
+from hashyard_support.money import TERMS, Host, add_contract
 
 
 async def ensure(host: Host, *jobs: Job) -> None:
@@ -137,3 +140,50 @@ async def test_a_slow_job_delays_no_other(host: Host) -> None:
     release.set()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_case_that_cannot_be_judged_stops_no_other(host: Host) -> None:
+    await add_contract(host, "contract-2", "HC-2026-0002")
+    await host.invoice()
+    await host.invoice(contract="contract-2")
+    host.clock.pass_s(TERMS["due_s"])
+    await host.dunning.run()
+    host.clock.pass_s(TERMS["grace_s"])
+    async with host.database.transaction() as tx:
+        # A store that somebody damaged: the first contract has no terms any more.
+        await tx.connection.execute(
+            CONTRACT_VERSIONS.delete().where(CONTRACT_VERSIONS.c.contract_id == host.contract)
+        )
+        await tx.defaults.add_case(broken_case(host))
+        invoice = (await tx.invoices.all(host.org, contract_id=host.contract))[0]
+        await tx.defaults.add_invoice(host.org, "broken", invoice.invoice_id)
+    with pytest.raises(ExceptionGroup, match="1 of the round's steps failed"):
+        await host.dunning.run()
+    async with host.database.reading() as tx:
+        numbers = {case.contract_id: case.gate_us for case in await tx.defaults.cases(host.org)}
+    assert numbers == {host.contract: None, "contract-2": host.clock.now_us()}
+
+
+def broken_case(host: Host) -> CaseRow:
+    return CaseRow(
+        case_id="broken",
+        organisation_id=host.org,
+        customer_id=host.customer,
+        contract_id=host.contract,
+        number="DC-0900",
+        state=CaseState.OPEN,
+        reason="test",
+        currency="USD",
+        opened_us=host.clock.now_us(),
+        opened_by="test",
+        closed_us=None,
+        closed_by="",
+        closed_reason="",
+        redirect_percent=100,
+        plan="",
+        plan_until_us=None,
+        gate_open=False,
+        gate_us=None,
+        redirected_us=None,
+        restored_us=None,
+    )

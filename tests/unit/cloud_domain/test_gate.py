@@ -48,6 +48,7 @@ GOOD = Facts(
     approvals_required=2,
     approvals=(Approval("a", "D. Whitfield", BINDING), Approval("b", "M. Ruiz", BINDING)),
     redirect_enabled=True,
+    holding_pool="holding",
     units=UNITS,
 )
 
@@ -63,6 +64,7 @@ BREAKS = {
     ConditionKey.LEGAL_HOLD: {"legal_holds": (Record("h1", "Restraining order"),)},
     ConditionKey.APPROVALS: {"approvals_required": 1, "approvals": ()},
     ConditionKey.SWITCH: {"redirect_enabled": False},
+    ConditionKey.HOLDING_POOL: {"holding_pool": None},
     ConditionKey.RESTORABLE: {"units": ()},
 }
 
@@ -125,6 +127,7 @@ def test_all_met_names_every_condition_with_evidence() -> None:
         ),
         ({"legal_holds": (Record("h", "Bankruptcy stay"),)}, ConditionKey.LEGAL_HOLD, "Bankruptcy stay"),
         ({"redirect_enabled": False}, ConditionKey.SWITCH, "Off for the organisation"),
+        ({"holding_pool": None}, ConditionKey.HOLDING_POOL, "None is set"),
         ({"units": ()}, ConditionKey.RESTORABLE, "The contract has no units"),
     ],
 )
