@@ -32,10 +32,10 @@ from hashyard_shared.protocol import BatchKind
 from hashyard_shared.telemetry import MinerState
 from hashyard_support.site import SimulatedSite
 
-S19_SUBNET: Final = "127.60.0.0/21"
-MIX_SUBNET: Final = "127.60.16.0/22"
-HANG_SUBNET: Final = "127.60.32.0/22"
-FIVE_THOUSAND: Final = [f"127.60.{64 + 8 * number}.0/21" for number in range(5)]
+S19_SUBNET: Final = "127.62.0.0/21"
+MIX_SUBNET: Final = "127.62.16.0/22"
+HANG_SUBNET: Final = "127.62.32.0/22"
+FIVE_THOUSAND: Final = [f"127.62.{64 + 8 * number}.0/21" for number in range(5)]
 MIX: Final = {"antminer-s19": 40, "whatsminer-v2": 30, "luxos": 15, "vnish": 10, "bitaxe": 5}
 PYASIC_AT_ONCE: Final = 24
 FAST_AT_ONCE: Final = 64
