@@ -127,9 +127,13 @@ class RecordedPools(_Pinned):
         return next((entry for entry in self.customers if entry.customer_id == customer_id), None)
 
     def password(self, customer_id: str, pool: Pool) -> str | None:
-        """The recorded password of a pool whose password the miner does not give back; None when unknown."""
-        entry = self.customer(customer_id)
-        for known in entry.pools if entry else ():
+        """The recorded password of a pool whose password the miner does not give back; None when unknown.
+
+        With no customer ("", a unit that the cloud never told of) anybody's record of the same pool and worker
+        serves.
+        """
+        entries = [entry for entry in self.customers if entry.customer_id == customer_id or not customer_id]
+        for known in (pool for entry in entries for pool in entry.pools):
             if same_url(known.url, pool.url) and worker_matches(known.worker, pool.worker):
                 return known.password
         return None

@@ -208,6 +208,9 @@ class Site:
         self.trust_path.write_text(trust.model_dump_json())
         self.trust_path.chmod(0o644)
 
+    def trust(self) -> Trust:
+        return Trust.model_validate_json(self.trust_path.read_text())
+
     def record(
         self, *pools: RecordedPool, customer_id: str = CUSTOMER_ID, assigned_at_us: int | None = None
     ) -> None:
@@ -272,6 +275,26 @@ class Site:
     def offer(self) -> None:
         assert self.enforcer is not None
         self.enforcer.offer(list(self.orders.values()), self.bindings(), self.settings)
+
+    def local(self, kind: str, **arguments: Any) -> int:
+        """Leave a technician's command in the store, as the command line does; returns its number."""
+        store = SqliteEnforcementStore(self.folder / "enforcement.db", owner=False)
+        try:
+            return store.add_command(self.clock.now_us(), "technician", kind, arguments)
+        finally:
+            store.close()
+
+    async def answered(self, number: int) -> str:
+        """What the technician is told; the caller's timeout bounds the wait."""
+        store = SqliteEnforcementStore(self.folder / "enforcement.db", owner=False)
+        try:
+            while True:
+                result = store.command_result(number)
+                if result is not None:
+                    return result
+                await asyncio.sleep(0.02)
+        finally:
+            store.close()
 
     def hear_time(self, ahead_us: int = 0) -> None:
         """The cloud's signed time arrives."""

@@ -75,6 +75,5 @@ async def _readings(pages: Pages, hours: int) -> None:
                 await pages.cycle(site, at_us, dead=2 if code == "AF" else 0)
     for code, site in pages.sites.items():
         await pages.health(site, backlog_s=720 if code == "AF" else 0)
-        for unit in site.units[:14]:
-            await pages.details(site, unit)
+        await pages.details(site, site.units[:14])
     await pages.settle()

@@ -412,8 +412,11 @@ class Pages:
             ),
         )
 
-    async def details(self, site: SeedSite, unit: SeedUnit) -> None:
-        """What the slow lane reads of one miner."""
+    async def details(self, site: SeedSite, units: Sequence[SeedUnit]) -> None:
+        """What the slow lane reads of these miners."""
+        await self.events(site, *(self._details(unit) for unit in units))
+
+    def _details(self, unit: SeedUnit) -> MinerDetails:
         hot = unit.ths * 0.2
         boards = [
             Board(
@@ -438,16 +441,13 @@ class Pages:
             )
             for slot, name in enumerate(("us", "eu", "ap"))
         ]
-        await self.events(
-            site,
-            MinerDetails(
-                at_us=self.clock.now_us(),
-                miner_id=f"mac:{unit.mac}",
-                boards=boards,
-                fans_rpm=[6_840, 6_790, 6_810, 6_820],
-                pools=pools,
-                errors=[],
-            ),
+        return MinerDetails(
+            at_us=self.clock.now_us(),
+            miner_id=f"mac:{unit.mac}",
+            boards=boards,
+            fans_rpm=[6_840, 6_790, 6_810, 6_820],
+            pools=pools,
+            errors=[],
         )
 
     async def report(self, phase: UnitPhase, level: int, *, refused: int = 0, waiting: int = 0) -> None:
@@ -455,6 +455,7 @@ class Pages:
         async with self.database.reading() as tx:
             rows = await tx.redirects.units(self.organisation_id, live_only=True)
         by_unit = {unit.unit_id: (site, unit) for site in self.sites.values() for unit in site.units}
+        told: dict[str, list[Event]] = {}
         for place, row in enumerate(rows):
             site, unit = by_unit[row.unit_id]
             code, now_phase, now_level = None, phase, level
@@ -463,8 +464,7 @@ class Pages:
             elif place < refused + waiting:
                 code, now_phase, now_level = ErrorCode.MINER_UNREACHABLE, UnitPhase.WAITING, 1
             unit.held = now_phase is UnitPhase.REDIRECTED
-            await self.events(
-                site,
+            told.setdefault(site.code, []).append(
                 UnitStatus(
                     at_us=self.clock.now_us(),
                     unit_id=row.unit_id,
@@ -478,8 +478,10 @@ class Pages:
                     detail="active pool is the holding pool, shares advance" if code is None else "",
                     active_pool=HOLDING_URL if unit.held else "stratum+tcp://us.pool-a.example:3333",
                     active_worker=f"caprock.{unit.label}" if unit.held else f"{unit.worker}.{unit.label.lower()}",
-                ),
+                )
             )
+        for name, events in told.items():
+            await self.events(self.sites[name], *events)
         await self.settle()
 
     async def settle(self) -> None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from hashyard_agent.enforcement.accepting import lapsed
 from hashyard_agent.enforcement.admission import Admission
 from hashyard_agent.enforcement.book import Book
-from hashyard_agent.enforcement.intake import Intake, Offer
+from hashyard_agent.enforcement.intake import JUDGE_EVERY_S, Intake, Offer
 from hashyard_agent.enforcement.leases import TimeMark, TrustedTime
 from hashyard_agent.enforcement.local_commands import LocalCommands
 from hashyard_agent.enforcement.model import (
@@ -40,7 +40,6 @@ from hashyard_shared.signing import DocumentType, Envelope, SignatureError, veri
 
 LOG = logging.getLogger(__name__)
 TICK_S: Final = 1.0
-JUDGE_EVERY_S: Final = 5.0
 FAULT_RETRY_S: Final = 60.0
 MAX_EVENTS_AT_ONCE: Final = 200
 MAX_EVENT_BATCHES: Final = 20
@@ -207,6 +206,8 @@ class Enforcer:
         waiting = [due_s for unit_id, due_s in self._due_s.items() if unit_id not in self._flight]
         full = len(self._flight) >= self._policy.max_concurrency
         next_s = TICK_S if full or not waiting else min(TICK_S, max(0.0, min(waiting) - now_s))
+        if self._offer is not None:
+            next_s = min(next_s, max(0.0, self._judge_at_s - now_s))
         try:
             async with asyncio.timeout(next_s):
                 await self._wake.wait()
@@ -237,16 +238,13 @@ class Enforcer:
         if self._offer is None or now_s < self._judge_at_s:
             return
         try:
-            changed, more = await self._intake.judge_some(self._offer)
+            changed, again_s = await self._intake.judge_some(self._offer)
         except SettingsError as error:
             LOG.error("no order can be judged: %s", error)  # noqa: TRY400 - a file to correct, not a fault to trace
             self._judge_at_s = now_s + JUDGE_EVERY_S
             return
         self._due_now(changed)
-        if more:
-            self._wake.set()
-        else:
-            self._judge_at_s = now_s + JUDGE_EVERY_S
+        self._judge_at_s = now_s + again_s
 
     async def _lapse(self) -> None:
         """Leases that ran out by the time that is known at least."""

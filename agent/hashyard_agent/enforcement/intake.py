@@ -24,6 +24,8 @@ from hashyard_shared.signing import Envelope
 
 CONFIRMED_FACT: Final = "confirmed-units"
 MAX_JUDGED_AT_ONCE: Final = 64
+JUDGE_EVERY_S: Final = 5.0
+BUSY_AGAIN_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ class Intake:
         self._passed: set[str] = set()
         self._reported: dict[str, ErrorCode] = {}
 
-    async def judge_some(self, offer: Offer) -> tuple[list[str], bool]:
-        """Judge the next orders that are open; returns the units with a new one, and whether more are open.
+    async def judge_some(self, offer: Offer) -> tuple[list[str], float]:
+        """Judge the next orders that are open; returns the units with a new one, and when to judge on, in seconds.
 
         A large document is judged in parts, so that the first miner need not wait for the last order. After a
         whole round what may still change is judged again from the start. Errors: `StoreError`, `SettingsError`.
@@ -101,9 +103,10 @@ class Intake:
         waiting = [pair for pair in digests if pair[0] not in self._settled and pair[0] not in self._passed]
         if not waiting:
             self._passed.clear()
-            return [], False
+            return [], JUDGE_EVERY_S
         view = _View.of(self._book, self._clock.now_us())
         changed: list[str] = []
+        busy = False
         async with asyncio.TaskGroup() as saving:
             for digest, envelope in waiting[:MAX_JUDGED_AT_ONCE]:
                 self._passed.add(digest)
@@ -112,12 +115,16 @@ class Intake:
                     await self._refused(digest, verdict)
                 elif verdict.known:
                     self._settled.add(digest)
-                elif not self._busy(verdict.order.unit_id):
+                elif self._busy(verdict.order.unit_id):
+                    # Its visit ends soon; an order must not wait for the next round.
+                    self._passed.discard(digest)
+                    busy = True
+                else:
                     view.add(verdict.order)
                     # Side by side: what waits together reaches the disk together.
                     saving.create_task(self._accepted(digest, envelope, verdict, offer))
                     changed.append(verdict.order.unit_id)
-        return changed, True
+        return changed, BUSY_AGAIN_S if busy else 0.0
 
     def _situation(self, offer: Offer, view: "_View") -> Situation:
         return Situation(

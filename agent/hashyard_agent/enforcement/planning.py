@@ -6,6 +6,7 @@ from hashyard_agent.enforcement.book import Book
 from hashyard_agent.enforcement.comparison import shown
 from hashyard_agent.enforcement.model import JournalEntry, SnapshotRow, UnitRow
 from hashyard_agent.enforcement.ports import TrustSource
+from hashyard_agent.enforcement.sealing import sealed
 from hashyard_agent.enforcement.targets import (
     Blocked,
     Groups,
@@ -18,6 +19,7 @@ from hashyard_agent.ports import Identity, MinerConfig, PoolWriter
 from hashyard_agent.trust import Trust
 from hashyard_shared.clock import Clock
 from hashyard_shared.errors import ErrorCode
+from hashyard_shared.events import Event, Snapshot
 from hashyard_shared.ids import new_id
 from hashyard_shared.orders import OrderKind
 
@@ -30,6 +32,7 @@ class Plan:
     target: Groups | None
     snapshot: SnapshotRow | None = None
     entries: tuple[JournalEntry, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 class Planner:
@@ -70,7 +73,18 @@ class Planner:
                 "settings": dict(snapshot.settings),
             },
         )
-        return Plan(replace(row, snapshot_id=snapshot.snapshot_id), target, snapshot, (entry,))
+        row = replace(row, snapshot_id=snapshot.snapshot_id)
+        return Plan(row, target, snapshot, (entry,), self._sealed(snapshot))
+
+    def _sealed(self, row: SnapshotRow) -> tuple[Event, ...]:
+        """The snapshot for the cloud, so that a dead box does not take the way back with it."""
+        key = self.trust().snapshot_key
+        text = sealed(row, key) if key else None
+        if text is None:
+            return ()
+        return (
+            Snapshot(at_us=row.at_us, unit_id=row.unit_id, mac=row.mac, snapshot_id=row.snapshot_id, sealed=text),
+        )
 
     def _take_snapshot(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> SnapshotRow | Blocked:
         recorded, trust = self._source.recorded(), self.trust()

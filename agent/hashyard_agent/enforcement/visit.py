@@ -153,7 +153,7 @@ class Visitor:
     async def _found_right(self, row: UnitRow, at: AtMiner, current: MinerConfig, plan: Plan) -> float:
         """The miner is already where it should be: proven as if it had been written."""
         row = replace(row, episode=True, step=Step.READ_BACK, offline=False)
-        row = await self._book.save(row, *plan.entries, snapshot=plan.snapshot)
+        row = await self._book.save(row, *plan.entries, snapshot=plan.snapshot, events=plan.events)
         return await self._taken(row, at, current)
 
     async def _write(self, row: UnitRow, at: AtMiner, current: MinerConfig, plan: Plan) -> float:
@@ -180,6 +180,7 @@ class Visitor:
             *plan.entries,
             intent,
             snapshot=plan.snapshot,
+            events=plan.events,
         )
         code, answer = await self._send(at, current, plan.target)
         level = ConfirmationLevel.SENT if code is None else ConfirmationLevel.NONE

@@ -5,12 +5,17 @@ import copy
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hashyard_agent.enforcement.model import Step
+from hashyard_agent.enforcement.sealing import opened
+from hashyard_agent.errors import RefusedError
+from hashyard_agent.trust import RecordedPool
 from hashyard_shared.errors import ErrorCode
-from hashyard_shared.events import JournalAppended, OrderRefused, SiteControl, UnitPhase, UnitStatus
+from hashyard_shared.events import JournalAppended, OrderRefused, SiteControl, Snapshot, UnitPhase, UnitStatus
 from hashyard_shared.journal import first_break
 from hashyard_shared.orders import OrderKind
+from hashyard_shared.signing import encode_base64
 from hashyard_support.enforcement import FAMILIES, HOLDING, Site, farm_of, identity_of, true_pools
 
 LIMIT_S = 15
@@ -200,3 +205,135 @@ async def test_a_swapped_board_and_a_moved_address_are_not_written_by_mistake(tm
                 await site.until(lambda row: row.level >= 3, units=["unit-1"])
             assert first.counters.writes == 0
             assert true_pools(second)[0][0] == HOLDING.url
+
+
+async def test_a_snapshot_is_synced_sealed_and_only_the_recovery_key_opens_it(tmp_path: Path) -> None:
+    key, stranger = X25519PrivateKey.generate(), X25519PrivateKey.generate()
+    async with farm_of({"antminer-s19": 1}) as farm:
+        before = true_pools(farm.devices[0])
+        site = Site(farm, tmp_path)
+        public = encode_base64(key.public_key().public_bytes_raw())
+        site.pin(site.trust().model_copy(update={"snapshot_key": public}))
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            async with asyncio.timeout(LIMIT_S):
+                event = await site.event(Snapshot)
+    assert "holding" not in event.sealed
+    row = opened(event.sealed, encode_base64(key.private_bytes_raw()))
+    assert [(pool.url, pool.worker, pool.password) for pool in row.groups[0].pools] == before
+    with pytest.raises(RefusedError):
+        opened(event.sealed, encode_base64(stranger.private_bytes_raw()))
+
+
+async def test_pools_assigned_during_a_redirect_are_where_it_comes_back_to(tmp_path: Path) -> None:
+    async with farm_of({"luxos": 1}) as farm:
+        site = Site(farm, tmp_path)
+        site.record_all()
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            await _redirected(site, level=3)
+            fresh = RecordedPool(url="stratum+tcp://new.example:3333", worker="acme.{unit}", password="n")
+            site.record(fresh, assigned_at_us=site.clock.now_us())
+            site.command(OrderKind.RESTORE)
+            await _restored(site)
+            assert true_pools(farm.devices[0]) == [("stratum+tcp://new.example:3333", "acme.R0", "n")]
+
+
+async def test_a_unit_reassigned_meanwhile_is_not_restored_to_anybody(tmp_path: Path) -> None:
+    async with farm_of({"luxos": 1}) as farm:
+        site = Site(farm, tmp_path)
+        site.record_all()
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            await _redirected(site, level=3)
+            site.customers["unit-0"] = "cust-2"
+            site.command(OrderKind.RESTORE)
+            async with asyncio.timeout(LIMIT_S):
+                await site.until(lambda row: row.code is ErrorCode.REASSIGNED)
+            assert true_pools(farm.devices[0])[0][0] == HOLDING.url
+
+
+async def test_a_board_swapped_during_a_redirect_leaves_the_old_one_alone(tmp_path: Path) -> None:
+    async with farm_of({"antminer-s19": 1}) as farm:
+        site = Site(farm, tmp_path)
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            await _redirected(site, level=3)
+            old_mac = site.macs[0]
+            await site.inject(0, "swap_board")
+            async with asyncio.timeout(LIMIT_S):
+                await site.until(lambda row: row.code is ErrorCode.MINER_UNREACHABLE)
+            site.macs[0] = farm.devices[0].identity.mac
+            site.command(OrderKind.RESTORE)
+            async with asyncio.timeout(LIMIT_S):
+                await site.until(lambda row: row.mac == site.macs[0] and row.code is not None)
+            left = site.row(f"unit-0@{old_mac}")
+            assert left is not None
+            assert left.code is ErrorCode.BOARD_SWAPPED
+
+
+async def test_two_devices_with_one_mac_are_not_written(tmp_path: Path) -> None:
+    async with farm_of({"luxos": 1}) as farm:
+        site = Site(farm, tmp_path)
+        site.record_all()
+        site.locator.duplicates = set(site.macs)
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            async with asyncio.timeout(LIMIT_S):
+                refused = await site.event(OrderRefused)
+            assert refused.code is ErrorCode.DUPLICATE_MAC
+            assert farm.devices[0].counters.writes == 0
+
+
+async def test_a_firmware_that_lies_twice_is_quarantined_and_others_of_it_are_left_alone(tmp_path: Path) -> None:
+    async with farm_of({"whatsminer-v2": 6}) as farm:
+        site = Site(farm, tmp_path)
+        site.record_all()
+        site.policy_with(write_attempts_max=1, canary_wait_s=30)
+        for number in range(6):
+            await site.inject(number, "lie")
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            async with asyncio.timeout(LIMIT_S):
+                await site.until(
+                    lambda row: (
+                        row.code in {ErrorCode.QUARANTINED, ErrorCode.WRITE_NOT_TAKEN} and row.goal is not None
+                    )
+                )
+            for model in {device.model.name for device in farm.devices}:
+                tried = [d for d in farm.devices if d.model.name == model and d.counters.writes]
+                assert len(tried) <= site.policy.quarantine_after
+
+
+async def test_maintenance_and_a_local_restore_keep_the_cloud_away(tmp_path: Path) -> None:
+    async with farm_of({"luxos": 1}) as farm:
+        before = true_pools(farm.devices[0])
+        site = Site(farm, tmp_path)
+        site.record_all()
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            await _redirected(site, level=3)
+            site.local("restore", mac=site.macs[0])
+            await _restored(site)
+            assert true_pools(farm.devices[0]) == before
+            site.command(OrderKind.REDIRECT)
+            async with asyncio.timeout(LIMIT_S):
+                await site.until(lambda row: row.code is ErrorCode.MAINTENANCE)
+            assert true_pools(farm.devices[0]) == before
+            site.local("maintenance", mac=site.macs[0], reason="")
+            await _redirected(site, level=3)
+
+
+async def test_a_local_redirect_needs_a_pinned_pool_and_no_cloud(tmp_path: Path) -> None:
+    async with farm_of({"luxos": 1}) as farm:
+        site = Site(farm, tmp_path)
+        site.record_all()
+        async with site.running(time=False):
+            stranger = site.local("redirect", mac=site.macs[0], pool="stranger")
+            own = site.local("redirect", mac=site.macs[0], pool="main", hours=1)
+            async with asyncio.timeout(LIMIT_S):
+                assert (await site.answered(stranger)).startswith("refused")
+                assert await site.answered(own) == "taken"
+                while not any(row.level >= 3 for row in site.enforcer.units()):  # type: ignore[union-attr]  # noqa: ASYNC110 - of another loop's making
+                    await asyncio.sleep(0.02)
+            assert true_pools(farm.devices[0])[0][0] == HOLDING.url
