@@ -200,11 +200,13 @@ def _orders(material: Material) -> Section:
 
 
 def _pools(before: Mapping[str, Any] | None) -> str:
-    """The pools as the journal's write-intent shows them: URL and worker of each slot."""
+    """The first pool as the journal's write-intent shows it; all stand in units.json."""
     if before is None:
         return "no data"
-    urls = ", ".join(f"{pool[0]} as {pool[1]}" for pool in before["pools"])
-    return f"{urls} (journal line {before['journal_line']})"
+    pools = before["pools"]
+    first = f"{pools[0][0]} as {pools[0][1]}" if pools else "none"
+    more = f" and {len(pools) - 1} more" if len(pools) > 1 else ""
+    return f"{first}{more} (journal line {before['journal_line']})"
 
 
 def _seen(at_us: int | None, level: int, pool: str | None) -> str:
@@ -230,7 +232,7 @@ def _units(histories: Sequence[Mapping[str, Any]]) -> Section:
     return Section(
         "Units before, during and after",
         [f"{more} more are in units.json."] if more else [],
-        Table(headings, (22, 16, 28, 10, 24), rows),
+        Table(headings, (20, 23, 25, 8, 24), rows),
     )
 
 
