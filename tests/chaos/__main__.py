@@ -22,6 +22,7 @@ from chaos.world import World
 from hashyard_demo.processes import wait_until
 
 DRAIN_TIMEOUT_S: Final = 180
+TRAFFIC_TIMEOUT_S: Final = 12
 READ_ONLY_EXIT: Final = 3
 CLOCK_JUMPS_S: Final = (-86_400, -3_600, -30, 30, 3_600, 86_400)
 
@@ -59,6 +60,7 @@ class Chaos:
             "storm": (lambda: self._weather(network.STORM), 1),
             "dark": (lambda: self._weather(network.DARK), 1),
             "damaged_row": (self._damage, 1),
+            "backlog": (self._backlog, 3),
         }
         if self.world.clock_moves:
             faults["clock"] = (self._move_clock, 2)
@@ -98,10 +100,24 @@ class Chaos:
 
     def _weather(self, mood: network.Mood) -> None:
         self.world.network.mood = mood
-        self._pause(3, 8)
+        self._traffic(4)
         if self.chance.random() < 0.5:
             self._kill_agent()
         self.world.network.mood = self.chance.choice((network.CALM, network.CALM, network.BAD))
+
+    def _backlog(self) -> None:
+        """A site that was cut off comes back over a bad line, and is killed while it delivers."""
+        self._kill("agent")
+        self.world.add_backlog(self.chance.randrange(100, 400))
+        self.world.network.mood = network.BAD
+        self.world.start_agent()
+        self._traffic(self.chance.randrange(1, 5))
+        self._kill(self.chance.choice(("agent", "cloud")))
+        if self.world.agent is not None and not self.world.agent.running:
+            self.world.start_agent()
+        if self.world.cloud is not None and not self.world.cloud.running:
+            self.world.start_cloud()
+        self._pause(2, 6)
 
     def _damage(self) -> None:
         self.world.network.mood = network.DARK
@@ -167,6 +183,13 @@ class Chaos:
         wait_until(lambda: world.waiting() == 0, "the outbox becomes empty", DRAIN_TIMEOUT_S)
         wait_until(lambda: world.unprojected() == 0, "the cloud has projected everything", DRAIN_TIMEOUT_S)
         world.stop_all()
+
+    def _traffic(self, deliveries: int) -> None:
+        """Wait until the agent has tried to deliver this often: weather that nobody walks in changes nothing."""
+        wanted = self.world.network.deliveries + deliveries
+        deadline = time.monotonic() + TRAFFIC_TIMEOUT_S
+        while self.world.network.deliveries < wanted and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _pause(self, least_s: float, most_s: float) -> None:
         time.sleep(self.pace * self.chance.uniform(least_s, most_s))

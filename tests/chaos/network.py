@@ -54,6 +54,7 @@ class Network:
     def __init__(self, cloud_port: int, seed: int) -> None:
         self.mood = CALM
         self.did: Counter[str] = Counter()
+        self.deliveries = 0
         self.port = 0
         self._cloud_port = cloud_port
         self._chance = random.Random(seed)
@@ -98,6 +99,8 @@ class Network:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         mood = self.mood
+        delivery = request.path.endswith("/batches")
+        self.deliveries += delivery
         if mood.dark:
             return self._cut(request, "dark")
         data = await request.read()
@@ -107,7 +110,6 @@ class Network:
             await asyncio.sleep(self._chance.uniform(0, mood.slow_s))
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HEADERS_DROPPED}
         sent = _Sent(request.path_qs, headers, data)
-        delivery = request.path.endswith("/batches")
         if delivery and self._happens(mood.cut_upload, "cut_upload"):
             await self._half(sent)
             return self._cut(request, "cut")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -14,8 +15,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from bench.outbox.run_outbox_bytes import START_US, cycle_of, fleet, roster_of
 from chaos import oracle
 from chaos.network import Network
+from hashyard_agent.adapters.outbox import SqliteOutbox
 from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.app import open_database
 from hashyard_cloud.services import sites
@@ -24,6 +27,8 @@ from hashyard_cloud.services.signing_keys import SigningKeys
 from hashyard_cloud.settings import load as load_cloud
 from hashyard_demo.processes import ProcessEndedError, Program, run, wait_until
 from hashyard_shared.clock import SystemClock
+from hashyard_shared.codec import encode
+from hashyard_shared.protocol import BatchKind
 
 SITE: Final = "North"
 PASSWORD: Final = "correct horse battery staple"
@@ -31,6 +36,7 @@ READY_TIMEOUT_S: Final = 60
 DISK_MEGABYTES: Final = 24
 FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 BLOCK_BYTES: Final = 64 * 1024
+BACKLOG_MINERS: Final = 50
 
 
 def _program(name: str) -> str:
@@ -61,6 +67,9 @@ class World:
         self.small_disk = False
         self.clock_moves = FAKETIME.exists()
         self._clock_file = folder / "clock"
+        self._chance = random.Random(seed)
+        self._backlog_fleet = fleet(BACKLOG_MINERS, self._chance)
+        self._backlog_number = 0
 
     @property
     def outbox(self) -> Path:
@@ -252,6 +261,20 @@ class World:
             seq = rows[pick % len(rows)][0]
             connection.execute("UPDATE outbox SET body = x'0102030405' WHERE seq = ?", [seq])
             return True
+
+    def add_backlog(self, cycles: int) -> None:
+        """As if the site had been cut off: cycles of other miners in the outbox; the agent must not be running."""
+        outbox = SqliteOutbox(self.outbox, max_bytes=12_000_000, headroom_bytes=0, clock=SystemClock())
+        roster = roster_of(BACKLOG_MINERS)
+        try:
+            if not self._backlog_number:
+                outbox.put(BatchKind.ROSTER, START_US, BACKLOG_MINERS, encode(roster))
+            for _ in range(cycles):
+                cycle = cycle_of(self._backlog_fleet, self._backlog_number, roster.roster_id(), self._chance)
+                outbox.put(BatchKind.TELEMETRY, cycle.cycle_at_us, BACKLOG_MINERS, encode(cycle))
+                self._backlog_number += 1
+        finally:
+            outbox.close()
 
     # -- looking -------------------------------------------------------------------------------------------
 
