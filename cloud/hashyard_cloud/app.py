@@ -43,7 +43,6 @@ PROJECTOR: Final = web.AppKey("PROJECTOR", Projector)
 UPKEEP: Final = web.AppKey("UPKEEP", Upkeep)
 ENROLMENTS_PER_MINUTE: Final = 10
 API_BURST_S: Final = 10
-API_GUESSES_PER_MINUTE: Final = 60
 IDENTITY_CALLS_PER_MINUTE: Final = 30
 BURST_S: Final = 10
 """A rate limit allows as much at once as would be allowed in this time."""
@@ -143,7 +142,8 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     app[keys.ENROLMENT] = Enrolment(database, clock, built.keys, built.pools)
     per_token = settings.api_requests_per_minute
     app[keys.API_LIMIT] = RateLimit(clock, per_token, max(1, per_token * API_BURST_S // 60))
-    app[keys.API_GUESS_LIMIT] = RateLimit(clock, API_GUESSES_PER_MINUTE, API_GUESSES_PER_MINUTE)
+    guesses = settings.api_guesses_per_minute
+    app[keys.API_GUESS_LIMIT] = RateLimit(clock, guesses, guesses)
     app[keys.ENROL_LIMIT] = RateLimit(clock, ENROLMENTS_PER_MINUTE, ENROLMENTS_PER_MINUTE)
     app[keys.IDENTITY_LIMIT] = RateLimit(clock, IDENTITY_CALLS_PER_MINUTE, IDENTITY_CALLS_PER_MINUTE)
     per_minute = settings.ingest.max_requests_per_agent_per_minute

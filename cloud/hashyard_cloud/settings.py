@@ -69,6 +69,8 @@ class Settings(_Section):
     job_interval_s: float = Field(default=30, gt=0, le=3_600)
     api_requests_per_minute: int = Field(default=1_200, ge=1, le=1_000_000)
     """What one API token may ask."""
+    api_guesses_per_minute: int = Field(default=60, ge=1, le=1_000_000)
+    """How often one address may show a token that is not known."""
     smtp: SmtpSettings = SmtpSettings()
     gate: GateSettings = GateSettings()
     ingest: IngestSettings = IngestSettings()

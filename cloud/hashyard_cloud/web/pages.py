@@ -22,6 +22,7 @@ from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.users import Role
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys, security
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.render import html
 
 LOG: Final = logging.getLogger(__name__)
@@ -73,7 +74,12 @@ def host_page(handler: PageHandler, allowed: frozenset[Role] = STAFF) -> Handler
         await security.check_form(request, viewer.session.csrf)
         if viewer.role not in allowed:
             raise ForbiddenError
-        return await handler(request, viewer)
+        if request.method in security.SAFE_METHODS:
+            return await handler(request, viewer)
+        try:
+            return await handler(request, viewer)
+        finally:
+            request.app[MEMORY].forget(viewer.organisation_id)
 
     guarded.__name__ = getattr(handler, "__name__", "page")
     guarded.allowed = allowed  # type: ignore[attr-defined]  # read by the test that walks every route
@@ -176,7 +182,9 @@ def _cloud_error(request: web.Request, error: CloudError) -> web.Response:
     headers = {}
     if isinstance(error, RateLimitedError | UnavailableError):
         headers["Retry-After"] = str(int(error.retry_after_s))
-    return error_page(request, error.status, str(error), headers)
+    # One page for what is not there: not even an id comes back that would tell elsewhere from nowhere.
+    text = str(NotFoundError()) if isinstance(error, NotFoundError) else str(error)
+    return error_page(request, error.status, text, headers)
 
 
 TITLES: Final[Mapping[int, str]] = {

@@ -62,7 +62,7 @@ async def program(pages: Pages, secret: str) -> AsyncIterator[Program]:
 async def furnished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pages]:
     """A host that looks lived in."""
     data_dir = tmp_path_factory.mktemp("api") / "data"
-    async with running(data_dir, api_requests_per_minute=1_000_000) as made:
+    async with running(data_dir, api_requests_per_minute=1_000_000, api_guesses_per_minute=1_000_000) as made:
         await furnish(made, hours=2)
         yield made
 

@@ -19,10 +19,11 @@ async def test_every_list_answers_and_pages_to_its_end(owner: Any) -> None:
         assert status == 200, (operation.path, first)
         if "next_cursor" not in first:
             continue
-        seen, cursor = [], None
+        seen: list[Any] = []
+        cursor = None
         while True:
-            more = {"cursor": cursor} if cursor else {}
-            status, body, _ = await owner.call("GET", operation.path, params={"limit": "7", **more})
+            params = {"limit": "7"} | ({"cursor": cursor} if cursor else {})
+            status, body, _ = await owner.call("GET", operation.path, params=params)
             assert status == 200, (operation.path, body)
             seen += body["items"]
             cursor = body["next_cursor"]
@@ -64,7 +65,7 @@ async def test_a_customer_is_added_once_whatever_is_repeated(owner: Any) -> None
     ],
 )
 async def test_bad_input_is_named(owner: Any, method: str, path: str, body: Any, field: str) -> None:
-    more = {} if body is None else {"json": body}
+    more: dict[str, Any] = {} if body is None else {"json": body}
     status, problem, headers = await owner.call(method, path, **more)
     assert (status, problem["field"]) == (422, field)
     assert headers["Content-Type"].startswith("application/problem+json")
