@@ -4,6 +4,7 @@ from aiohttp import web
 
 from hashyard_cloud.web.host import (
     agreements,
+    api_tokens,
     case_actions,
     contracts,
     customer_tabs,
@@ -46,6 +47,7 @@ _FEATURES = (
     usage,
     agreements,
     imports,
+    api_tokens,
 )
 
 
