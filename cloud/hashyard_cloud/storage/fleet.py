@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Integer,
     Select,
     and_,
@@ -150,6 +151,8 @@ def _conditions(organisation_id: str, wanted: UnitFilter, now_us: int) -> list[C
     ):
         if value is not None:
             found.append(column == value)
+    if wanted.assignable:
+        found.append(UNITS.c.state.in_(("staged", "unassigned")))
     if wanted.lifecycle is None:
         found.append(UNITS.c.state != RETIRED)
     if wanted.health is not None:
@@ -182,6 +185,16 @@ def _order(wanted: UnitFilter, now_us: int) -> list[ColumnElement[Any]]:
     return [column.desc() if wanted.descending else column.asc(), UNITS.c.label.asc()]
 
 
+def _needed(wanted: UnitFilter) -> FromClause:
+    """What has to be joined to tell which units match: a count of 10,000 need not read their readings."""
+    if wanted.search.strip():
+        return _NAMED
+    if wanted.health is not None or wanted.below_expected:
+        return _READ
+    owned = wanted.customer_id is not None or wanted.contract_id is not None or wanted.assigned is not None
+    return _OWNED if owned else UNITS
+
+
 def _view(record: Any) -> UnitView:
     found = dict(record._mapping)  # noqa: SLF001 - SQLAlchemy's public mapping access is spelled so
     found["health"] = Health(found["health"])
@@ -211,7 +224,7 @@ class FleetStore:
         rows = [_view(record) for record in (await self._connection.execute(query)).all()]
         if not wanted.offset and len(rows) < wanted.limit:
             return rows, len(rows)
-        counted = select(func.count()).select_from(_NAMED).where(*conditions)
+        counted = select(func.count()).select_from(_needed(wanted)).where(*conditions)
         return rows, (await self._connection.execute(counted)).scalar_one()
 
     async def unit(self, organisation_id: str, unit_id: str, now_us: int) -> UnitView | None:
@@ -232,7 +245,9 @@ class FleetStore:
         )
         return list((await self._connection.execute(query)).scalars())
 
-    async def totals(self, organisation_id: str, by: TotalsBy, now_us: int) -> dict[str, Totals]:
+    async def totals(
+        self, organisation_id: str, by: TotalsBy, now_us: int, only: str | None = None
+    ) -> dict[str, Totals]:
         group: ColumnElement[Any] = {
             TotalsBy.SITE: UNITS.c.site_id,
             TotalsBy.CUSTOMER: UNIT_ASSIGNMENTS.c.customer_id,
@@ -269,6 +284,8 @@ class FleetStore:
             .where(UNITS.c.organisation_id == organisation_id, UNITS.c.state != RETIRED, group.is_not(None))
             .group_by(group)
         )
+        if only is not None:
+            query = query.where(group == only)
         return {record.key: _totals(record) for record in (await self._connection.execute(query)).all()}
 
     async def counts(self, organisation_id: str, site_id: str | None = None) -> dict[str, int]:

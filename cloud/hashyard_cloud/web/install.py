@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
-from hashyard_cloud.web import account, host, portal, render, security
+from hashyard_cloud.web import account, host, keys, portal, render, security
 from hashyard_cloud.web.api import v1
+from hashyard_cloud.web.memory import MEMORY, ShortMemory
 from hashyard_cloud.web.pages import errors_middleware
 from hashyard_cloud.web.static_files import StaticFiles
 
@@ -12,6 +13,7 @@ def install(app: web.Application) -> None:
     """Add everything people look at; raises `AssetsMissingError` when the browser's files are not installed."""
     static = StaticFiles()
     app[render.STATIC] = static
+    app[MEMORY] = ShortMemory(app[keys.CLOCK])
     app[render.ENVIRONMENT] = render.environment(static)
     app.middlewares.extend((security.headers_middleware, errors_middleware, v1.MIDDLEWARE))
     app.router.add_get("/static/{name}", static.serve)

@@ -20,5 +20,5 @@ async def pages(tmp_path: Path) -> AsyncIterator[Pages]:
 async def furnished(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pages]:
     """A host that looks lived in; tests only read it."""
     async with running(tmp_path_factory.mktemp("furnished") / "data") as made:
-        await furnish(made, hours=2)
+        await furnish(made, hours=1)
         yield made

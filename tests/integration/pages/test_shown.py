@@ -8,7 +8,8 @@ import pytest
 
 from hashyard_support.pages import Pages
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# The furnished host is made once, within the first test.
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 REDIRECTED = "Bluff Ridge Capital LLC"
 DISPUTED = "Cedar Compute LLC"
 

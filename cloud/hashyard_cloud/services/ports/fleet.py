@@ -92,6 +92,7 @@ class UnitFilter:
     health: Health | None = None
     below_expected: bool = False
     assigned: bool | None = None
+    assignable: bool = False
     search: str = ""
     sort: UnitSort = UnitSort.LABEL
     descending: bool = False
@@ -160,8 +161,13 @@ class FleetStore(Protocol):
         """All that match, whatever the page."""
         ...
 
-    async def totals(self, organisation_id: str, by: TotalsBy, now_us: int) -> dict[str, Totals]:
-        """Units that are not retired; by site all, by customer or contract those that are assigned."""
+    async def totals(
+        self, organisation_id: str, by: TotalsBy, now_us: int, only: str | None = None
+    ) -> dict[str, Totals]:
+        """Units that are not retired; by site all, by customer or contract those that are assigned.
+
+        With `only`, of this one site, customer or contract.
+        """
         ...
 
     async def counts(self, organisation_id: str, site_id: str | None = None) -> dict[str, int]:

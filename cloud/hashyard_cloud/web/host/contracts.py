@@ -201,9 +201,8 @@ async def detail(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         current = await tx.contracts.version_at(viewer.organisation_id, row.contract_id, now_us)
         wanted = UnitFilter(contract_id=row.contract_id, limit=UNITS_SHOWN)
         assigned, count = await tx.fleet.units(viewer.organisation_id, wanted, now_us)
-        totals = (await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us)).get(
-            row.contract_id, Totals()
-        )
+        sums = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us, row.contract_id)
+        totals = sums.get(row.contract_id, Totals())
     return show(
         request,
         viewer,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,10 +11,10 @@ from aiohttp import web
 from hashyard_cloud.domain.default import CaseState
 from hashyard_cloud.services import customers
 from hashyard_cloud.services.gate_facts import CaseSituation
-from hashyard_cloud.services.ports.contracts import ContractState
+from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.database import Transaction
-from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitSort
+from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter, UnitSort
 from hashyard_cloud.services.ports.redirects import AccrualRow, RedirectUnitRow
 from hashyard_cloud.services.standing import Standing, standing
 from hashyard_cloud.services.users import Viewer
@@ -27,6 +28,7 @@ from hashyard_shared.orders import OrderKind
 
 SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
 ACTIVITY_SHOWN: Final = 6
+FREE_SHOWN: Final = 200
 EVENT_ICONS: Final = {
     "opened": "gavel",
     "gate": "shield-half",
@@ -60,9 +62,9 @@ async def load(request: web.Request, viewer: Viewer, tx: Transaction) -> dict[st
     now_us = request.app[keys.CLOCK].now_us()
     customer = await customers.get(tx, viewer.organisation_id, request.match_info["customer_id"])
     contracts = await tx.contracts.all(viewer.organisation_id, customer.customer_id)
-    totals = (await tx.fleet.totals(viewer.organisation_id, TotalsBy.CUSTOMER, now_us)).get(
-        customer.customer_id, Totals()
-    )
+    customer_id = customer.customer_id
+    found = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CUSTOMER, now_us, customer_id)
+    totals = found.get(customer_id, Totals())
     invoices = await tx.invoices.all(viewer.organisation_id, customer_id=customer.customer_id)
     return {
         "customer": customer,
@@ -75,11 +77,21 @@ async def load(request: web.Request, viewer: Viewer, tx: Transaction) -> dict[st
     }
 
 
+async def contract_totals(tx: Transaction, contracts: Sequence[ContractRow], now_us: int) -> dict[str, Totals]:
+    """What stands under each of these few contracts."""
+    found: dict[str, Totals] = {}
+    for row in contracts:
+        found |= await tx.fleet.totals(row.organisation_id, TotalsBy.CONTRACT, now_us, row.contract_id)
+    return found
+
+
 async def status_bar(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET .../status-bar: the bar alone, which refreshes itself."""
     async with request.app[keys.DATABASE].reading() as tx:
-        context = await load(request, viewer, tx)
-    return show(request, viewer, "host/customers/status_bar.html", **context)
+        customer = await customers.get(tx, viewer.organisation_id, request.match_info["customer_id"])
+        found = await standing(tx, customer)
+    base = f"/customers/{customer.customer_id}"
+    return show(request, viewer, "host/customers/status_bar.html", customer=customer, standing=found, base=base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +141,7 @@ async def overview(request: web.Request, viewer: Viewer) -> web.StreamResponse:
             viewer.organisation_id, [row.invoice_id for row in context["invoices"]]
         )
         accruals = await tx.redirects.accruals(viewer.organisation_id, found.case.case_id) if found.case else []
-        by_contract = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us)
+        by_contract = await contract_totals(tx, context["contracts"], now_us)
         activity = await tx.activity.all(
             viewer.organisation_id, customer_id=customer.customer_id, limit=ACTIVITY_SHOWN
         )
@@ -229,7 +241,7 @@ async def contracts_tab(request: web.Request, viewer: Viewer) -> web.StreamRespo
     async with request.app[keys.DATABASE].reading() as tx:
         context = await load(request, viewer, tx)
         versions = await tx.contracts.versions_at(viewer.organisation_id, now_us)
-        by_contract = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us)
+        by_contract = await contract_totals(tx, context["contracts"], now_us)
     return show(
         request,
         viewer,
@@ -249,12 +261,9 @@ async def equipment_tab(request: web.Request, viewer: Viewer) -> web.StreamRespo
         context = await load(request, viewer, tx)
         page = page_of(f"{context['base']}/equipment", request.query, sorts=SORTS, size=50)
         units, total = await tx.fleet.units(viewer.organisation_id, unit_filter(page, customer_id), now_us)
-        free = [
-            row
-            for row in await tx.equipment.all(viewer.organisation_id)
-            if row.state.value in {"staged", "unassigned"}
-        ]
-        sites = {site.site_id: site.name for site in await tx.sites.all(viewer.organisation_id)}
+        free, free_total = await tx.fleet.units(
+            viewer.organisation_id, UnitFilter(assignable=True, limit=FREE_SHOWN), now_us
+        )
     return show(
         request,
         viewer,
@@ -263,9 +272,8 @@ async def equipment_tab(request: web.Request, viewer: Viewer) -> web.StreamRespo
         tab="equipment",
         units=units,
         page=page.of(total),
-        free=free[:500],
-        free_total=len(free),
-        sites=sites,
+        free=free,
+        free_total=free_total,
         active=[row for row in context["contracts"] if row.state is ContractState.ACTIVE],
     )
 

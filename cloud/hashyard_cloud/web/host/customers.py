@@ -15,6 +15,7 @@ from hashyard_cloud.services.standing import CustomerSummary, summaries
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import charts, keys
 from hashyard_cloud.web.lists import Page, page_of
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import MONEY, actor_of, fields, go, host_page, show
 
 _RANK: Final = {
@@ -48,11 +49,16 @@ async def _listed(
     request: web.Request, viewer: Viewer
 ) -> tuple[list[CustomerSummary], list[CustomerSummary], Page]:
     page = page_of("/customers", request.query, sorts=tuple(_KEYS))
-    async with request.app[keys.DATABASE].reading() as tx:
-        everyone = await summaries(tx, viewer.organisation_id, request.app[keys.CLOCK].now_us())
+    memory = request.app[MEMORY]
+    everyone = await memory.get(viewer.organisation_id, "customers", lambda: _everyone(request, viewer))
     wanted = [one for one in everyone if _matches(one, page)]
     wanted.sort(key=_KEYS[page.sort], reverse=page.descending)
     return everyone, wanted, page.of(len(wanted))
+
+
+async def _everyone(request: web.Request, viewer: Viewer) -> list[CustomerSummary]:
+    async with request.app[keys.DATABASE].reading() as tx:
+        return await summaries(tx, viewer.organisation_id, request.app[keys.CLOCK].now_us())
 
 
 def _matches(one: CustomerSummary, page: Page) -> bool:

@@ -13,6 +13,7 @@ from hashyard_cloud.services.ports.sites import SiteRow
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import charts, keys
 from hashyard_cloud.web.host.agent_states import AgentState, agent_state
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import host_page, show
 
 WORST_SHOWN: Final = 8
@@ -83,6 +84,16 @@ def sum_totals(each: Sequence[Totals]) -> Totals:
 
 
 async def _context(request: web.Request, viewer: Viewer) -> dict[str, object]:
+    seen = await request.app[MEMORY].get(viewer.organisation_id, "fleet", lambda: _seen(request, viewer))
+    now_us = request.app[keys.CLOCK].now_us()
+    return seen | {
+        "range": charts.window(request.query.get("range", ""), now_us).name,
+        "ranges": {name: charts.RANGE_LABELS[name] for name in ("24h", "7d", "30d")},
+    }
+
+
+async def _seen(request: web.Request, viewer: Viewer) -> dict[str, object]:
+    """The sums over everything, the same for everybody of the organisation."""
     cards = await site_cards(request, viewer)
     wanted = UnitFilter(below_expected=True, sort=UnitSort.ATTENTION, limit=WORST_SHOWN)
     now_us = request.app[keys.CLOCK].now_us()
@@ -98,8 +109,6 @@ async def _context(request: web.Request, viewer: Viewer) -> dict[str, object]:
         "below": below,
         "found": found,
         "interval_s": min((card.site.poll_interval_s for card in cards), default=60),
-        "range": charts.window(request.query.get("range", ""), now_us).name,
-        "ranges": {name: charts.RANGE_LABELS[name] for name in ("24h", "7d", "30d")},
     }
 
 

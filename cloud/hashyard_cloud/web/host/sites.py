@@ -9,6 +9,7 @@ from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import charts, keys
 from hashyard_cloud.web.host.agent_states import agent_state, health_of
 from hashyard_cloud.web.host.fleet import site_cards
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import FLOOR, MANAGERS, actor_of, fields, go, host_page, show
 from hashyard_shared.clock import US_PER_S
 from hashyard_shared.signing import grouped
@@ -36,7 +37,9 @@ def routes() -> list[web.RouteDef]:
 
 async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /sites."""
-    return show(request, viewer, "host/sites/index.html", cards=await site_cards(request, viewer))
+    memory = request.app[MEMORY]
+    cards = await memory.get(viewer.organisation_id, "sites", lambda: site_cards(request, viewer))
+    return show(request, viewer, "host/sites/index.html", cards=cards)
 
 
 def _form(request: web.Request, viewer: Viewer, title: str, form: dict[str, str], **more: object) -> web.Response:
@@ -80,7 +83,8 @@ async def _detail(request: web.Request, viewer: Viewer) -> dict[str, object]:
     now_us = request.app[keys.CLOCK].now_us()
     async with request.app[keys.DATABASE].reading() as tx:
         site = await sites.get(tx, viewer.organisation_id, site_id)
-        totals = (await tx.fleet.totals(viewer.organisation_id, TotalsBy.SITE, now_us)).get(site_id, Totals())
+        sums = await tx.fleet.totals(viewer.organisation_id, TotalsBy.SITE, now_us, site_id)
+        totals = sums.get(site_id, Totals())
         agents = await tx.agents.all(viewer.organisation_id, site_id)
         ids = [agent.agent_id for agent in agents]
         from_us = now_us - GAPS_SHOWN_S * US_PER_S

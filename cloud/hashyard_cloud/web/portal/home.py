@@ -13,6 +13,7 @@ from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter, Un
 from hashyard_cloud.services.ports.invoices import InvoiceRow
 from hashyard_cloud.services.standing import standing
 from hashyard_cloud.web import brand, keys, security
+from hashyard_cloud.web.host.customer_tabs import contract_totals
 from hashyard_cloud.web.pages import fields, go
 from hashyard_cloud.web.portal.access import Guest, guest_of, portal_page, show_portal
 
@@ -56,7 +57,8 @@ async def _home(request: web.Request, guest: Guest) -> dict[str, Any]:
         found = await standing(tx, guest.customer)
         wanted = UnitFilter(customer_id=customer_id, sort=UnitSort.ATTENTION, limit=UNITS_SHOWN)
         units, _ = await tx.fleet.units(organisation_id, wanted, now_us)
-        totals = (await tx.fleet.totals(organisation_id, TotalsBy.CUSTOMER, now_us)).get(customer_id, Totals())
+        sums = await tx.fleet.totals(organisation_id, TotalsBy.CUSTOMER, now_us, customer_id)
+        totals = sums.get(customer_id, Totals())
         rows = _visible(await tx.invoices.all(organisation_id, customer_id=customer_id))
         opened = await tx.ledger.open_by_invoice(organisation_id, [row.invoice_id for row in rows])
         notices = (await tx.notices.all(organisation_id, customer_id=customer_id))[::-1]
@@ -143,7 +145,7 @@ async def contracts(request: web.Request, guest: Guest) -> web.StreamResponse:
     async with request.app[keys.DATABASE].reading() as tx:
         rows = await tx.contracts.all(guest.organisation_id, guest.customer.customer_id)
         versions = await tx.contracts.versions_at(guest.organisation_id, now_us)
-        totals = await tx.fleet.totals(guest.organisation_id, TotalsBy.CONTRACT, now_us)
+        totals = await contract_totals(tx, rows, now_us)
     shown = [row for row in rows if row.state in {ContractState.ACTIVE, ContractState.ENDED}]
     return show_portal(
         request,

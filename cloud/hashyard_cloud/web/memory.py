@@ -1,0 +1,58 @@
+"""A very short memory for sums over a whole house, so that eight people who look at once cost as much as one.
+
+What is remembered is never older than a second, and is forgotten as soon as somebody of the organisation changes
+anything here; readings come more slowly than that anyway.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from hashyard_shared.clock import Clock
+
+TTL_S: Final = 1.0
+MAX_ENTRIES: Final = 1_000
+_T = TypeVar("_T")
+
+
+class ShortMemory:
+    """Remembers by organisation and name; those who ask for the same at once wait for one answer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: dict[tuple[str, str], tuple[float, asyncio.Task[Any]]] = {}
+
+    async def get(self, organisation_id: str, name: str, make: Callable[[], Awaitable[_T]]) -> _T:
+        """The remembered answer, or a new one."""
+        key, now_s = (organisation_id, name), self._clock.monotonic_s()
+        entry = self._entries.get(key)
+        if entry is None or now_s >= entry[0]:
+            self._drop_old(now_s)
+            entry = (now_s + TTL_S, asyncio.ensure_future(_run(make)))
+            self._entries[key] = entry
+        try:
+            # One who goes away must not take the answer from the others.
+            result: _T = await asyncio.shield(entry[1])
+        except BaseException:
+            if self._entries.get(key) is entry:
+                del self._entries[key]
+            raise
+        return result
+
+    def forget(self, organisation_id: str) -> None:
+        """Something of this organisation was changed."""
+        for key in [key for key in self._entries if key[0] == organisation_id]:
+            del self._entries[key]
+
+    def _drop_old(self, now_s: float) -> None:
+        if len(self._entries) >= MAX_ENTRIES:
+            self._entries = {key: entry for key, entry in self._entries.items() if entry[0] > now_s}
+
+
+async def _run(make: Callable[[], Awaitable[_T]]) -> _T:
+    return await make()
+
+
+MEMORY: Final = web.AppKey("MEMORY", ShortMemory)
