@@ -1,6 +1,10 @@
 """What a visit is to write, from the order, the site's trust and record, and what the miner shows."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hashyard_agent.enforcement.book import Book
 from hashyard_agent.enforcement.comparison import shown
@@ -70,7 +74,8 @@ class Planner:
                 "mac": row.mac,
                 "snapshot_id": snapshot.snapshot_id,
                 "pools": shown(snapshot.groups),
-                "settings": dict(snapshot.settings),
+                "settings": sorted(snapshot.settings),
+                "settings_sha256": _digest(snapshot.settings),
             },
         )
         row = replace(row, snapshot_id=snapshot.snapshot_id)
@@ -124,3 +129,9 @@ class Planner:
             return groups
         back = way_back(row, groups, writer, recorded, self.trust())
         return back if isinstance(back, Blocked) else Plan(row, back)
+
+
+def _digest(settings: Mapping[str, Any]) -> str:
+    """Enough to prove later what they were; the values stay here, for some firmwares keep secrets among them."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
