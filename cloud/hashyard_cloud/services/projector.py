@@ -30,7 +30,7 @@ from hashyard_shared.clock import US_PER_S, Clock
 from hashyard_shared.codec import decode_bytes
 from hashyard_shared.errors import SharedError
 from hashyard_shared.protocol import BatchKind
-from hashyard_shared.telemetry import Roster
+from hashyard_shared.telemetry import Roster, RosterEntry
 
 LOG: Final = logging.getLogger(__name__)
 LEASE_NAME: Final = "projector"
@@ -324,7 +324,10 @@ async def _apply_roster(tx: Transaction, agent: AgentRow, batch: BatchRow, body:
     roster = Roster.model_validate_json(text)
     numbers = await tx.miners.upsert(agent, roster.miners, batch.cycle_at_us)
     # A newer agent's entries may have fields that the model here drops; the id it uses is that of what it sent.
-    for roster_id in {roster.roster_id(), content_id(json.loads(text)["miners"])}:
+    roster_ids = {content_id(miners := json.loads(text)["miners"])}
+    if any(miner.keys() != RosterEntry.model_fields.keys() for miner in miners):
+        roster_ids.add(roster.roster_id())
+    for roster_id in sorted(roster_ids):
         await tx.ingest.add_roster(agent, roster_id, numbers, batch.received_at_us)
 
 

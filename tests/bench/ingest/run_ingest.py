@@ -91,6 +91,15 @@ def unfinished(database: sqlite3.Connection) -> int:
     return int(database.execute(UNFINISHED).fetchone()[0])
 
 
+async def settled(database: sqlite3.Connection) -> None:
+    """Wait until everything received is projected."""
+    start_s = time.monotonic()
+    while unfinished(database):
+        if time.monotonic() - start_s > LAG_TIMEOUT_S:
+            raise TimeoutError(f"{unfinished(database)} batches are still not projected")
+        await asyncio.sleep(0.1)
+
+
 async def drive(agents: list[load.LoadAgent], settings: Settings, rate: int) -> dict[str, float]:
     """Send everything; answers the seconds it took and the lag at its end."""
     database = sqlite3.connect(settings.data_dir / "hashyard.sqlite3")
@@ -98,6 +107,7 @@ async def drive(agents: list[load.LoadAgent], settings: Settings, rate: int) -> 
     async with aiohttp.ClientSession() as http:
         for agent in agents:
             await agent.begin(http, settings.base_url)
+        await settled(database)
         start_s = time.monotonic() + 1
         await asyncio.gather(
             *(
@@ -106,10 +116,7 @@ async def drive(agents: list[load.LoadAgent], settings: Settings, rate: int) -> 
             )
         )
     end_s = time.monotonic()
-    while unfinished(database):
-        if time.monotonic() - end_s > LAG_TIMEOUT_S:
-            raise TimeoutError(f"{unfinished(database)} batches are still not projected")
-        await asyncio.sleep(0.1)
+    await settled(database)
     lag_s = time.monotonic() - end_s
     database.close()
     return {"seconds": end_s - start_s, "projection_lag_s": lag_s}
