@@ -82,8 +82,8 @@ def journal_head(day: str, heads: Sequence[tuple[str, int, str]]) -> Text:
     return (
         f"Enforcement journal, head of {day}",
         (
-            "Keep this message: with these figures you can tell later whether anything that was recorded up to now "
-            f"was changed, added or taken out.\n\n{lines}\n"
+            "Keep this message: with these figures you can tell later whether anything that was recorded up to "
+            f"now was changed, added or taken out.\n\n{lines}\n"
         ),
     )
 
