@@ -7,7 +7,7 @@ MINERS ?= 60
 PATHS := agent cloud shared firmware_profiles deploy tests
 
 .PHONY: help setup demo demo-clean test check format lock browser-deps browser clean chaos fault-matrix \
-	bench-discovery bench-polling bench-outbox bench-backlog bench-redirect bench-pages
+	bench-discovery bench-polling bench-outbox bench-backlog bench-ingest bench-redirect bench-pages
 
 help:
 	@echo "make demo            a simulated site, an agent and the cloud; prints the URL and the logins (MINERS=500 scales it)"
@@ -15,7 +15,7 @@ help:
 	@echo "make demo-clean      forget the demo's data; the next demo begins anew"
 	@echo "make browser         the pages in a real browser; keeps screenshots and prints where"
 	@echo "make chaos           kills, cuts, full disks and clock jumps, judged by an oracle; make fault-matrix for enforcement"
-	@echo "make bench-...       discovery, polling, outbox, backlog, redirect, pages"
+	@echo "make bench-...       discovery, polling, outbox, backlog, ingest, redirect, pages"
 	@echo "make format          let ruff write; make lock: pin the newest allowed packages"
 
 setup:
@@ -67,6 +67,9 @@ bench-outbox: setup
 
 bench-backlog: setup
 	@cd tests && ../$(BIN)/python -m bench.backlog.run_backlog
+
+bench-ingest: setup
+	@cd tests && ../$(BIN)/python -m bench.ingest.run_ingest
 
 bench-redirect: setup
 	@$(BIN)/python tests/bench/redirect/run_redirect.py
