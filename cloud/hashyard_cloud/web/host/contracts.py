@@ -19,6 +19,7 @@ from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import format as formats
 from hashyard_cloud.web import keys
 from hashyard_cloud.web.lists import page_of
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import MANAGERS, actor_of, fields, go, host_page, show
 
 UNITS_SHOWN: Final = 200
@@ -57,8 +58,10 @@ async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     async with request.app[keys.DATABASE].reading() as tx:
         rows = await tx.contracts.all(viewer.organisation_id)
         versions = await tx.contracts.versions_at(viewer.organisation_id, now_us)
-        by_contract = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us)
         names = {row.customer_id: row.name for row in await tx.customers.all(viewer.organisation_id)}
+    by_contract = await request.app[MEMORY].get(
+        viewer.organisation_id, "contracts", lambda: _totals(request, viewer)
+    )
     state = page.query.get("state")
     text = page.search.lower()
     wanted = [
@@ -79,6 +82,12 @@ async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         page=page.of(len(wanted)),
         states=list(ContractState),
     )
+
+
+async def _totals(request: web.Request, viewer: Viewer) -> dict[str, Totals]:
+    async with request.app[keys.DATABASE].reading() as tx:
+        now_us = request.app[keys.CLOCK].now_us()
+        return await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us)
 
 
 def _choices() -> dict[str, list[tuple[str, str]]]:

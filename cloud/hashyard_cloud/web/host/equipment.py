@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import replace
+from typing import Any
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from hashyard_cloud.services.ports.fleet import Health, UnitFilter, UnitSort
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import charts, keys
 from hashyard_cloud.web.lists import Page, page_of
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import FLOOR, MANAGERS, actor_of, fields, go, host_page, local_path, show
 from hashyard_shared.clock import iso
 
@@ -63,28 +65,34 @@ async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     page = page_of("/equipment", request.query, sorts=SORTS, size=50)
     async with request.app[keys.DATABASE].reading() as tx:
         units, total = await tx.fleet.units(viewer.organisation_id, unit_filter(page), now_us)
-        counts = await tx.fleet.counts(viewer.organisation_id)
-        sites = await tx.sites.all(viewer.organisation_id)
-        _, unregistered = await tx.fleet.found(
-            viewer.organisation_id, now_us, site_id=None, search="", limit=1, offset=0
-        )
-        contracts = [
-            row for row in await tx.contracts.all(viewer.organisation_id) if row.state is ContractState.ACTIVE
-        ]
-        customers = {row.customer_id: row.name for row in await tx.customers.all(viewer.organisation_id)}
+    memory = request.app[MEMORY]
+    around = await memory.get(viewer.organisation_id, "equipment", lambda: _around(request, viewer))
     return show(
         request,
         viewer,
         "host/equipment/index.html",
         units=units,
         page=page.of(total),
-        counts=counts,
         states=list(UnitState),
-        sites=sites,
-        unregistered=unregistered,
-        contracts=contracts,
-        customers=customers,
+        **around,
     )
+
+
+async def _around(request: web.Request, viewer: Viewer) -> dict[str, Any]:
+    """What stands around the list, whatever page of it is shown."""
+    now_us = request.app[keys.CLOCK].now_us()
+    async with request.app[keys.DATABASE].reading() as tx:
+        _, unregistered = await tx.fleet.found(
+            viewer.organisation_id, now_us, site_id=None, search="", limit=1, offset=0
+        )
+        every = await tx.contracts.all(viewer.organisation_id)
+        return {
+            "counts": await tx.fleet.counts(viewer.organisation_id),
+            "sites": await tx.sites.all(viewer.organisation_id),
+            "unregistered": unregistered,
+            "contracts": [row for row in every if row.state is ContractState.ACTIVE],
+            "customers": {row.customer_id: row.name for row in await tx.customers.all(viewer.organisation_id)},
+        }
 
 
 async def export(request: web.Request, viewer: Viewer) -> web.StreamResponse:

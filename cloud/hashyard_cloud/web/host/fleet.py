@@ -144,7 +144,9 @@ async def _series(
 
 async def chart(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /fleet/chart.json."""
-    return charts.answer(*await _series(request, viewer))
+    name = f"fleet-chart {request.query.get('range', '')[:8]}"
+    memory = request.app[MEMORY]
+    return charts.answer(*await memory.get(viewer.organisation_id, name, lambda: _series(request, viewer)))
 
 
 async def chart_csv(request: web.Request, viewer: Viewer) -> web.StreamResponse:
