@@ -80,8 +80,8 @@ QUICK: Final = EnforcementPolicy(
 
 
 def random_subnet() -> str:
-    """A /24 of the range that is kept for these tests, so that runs beside each other do not meet."""
-    return f"127.30.{random.randrange(1, 254)}.0/24"
+    """Thirty addresses of the range that is kept for these tests, so that runs beside each other do not meet."""
+    return f"127.30.{random.randrange(64, 200)}.{32 * random.randrange(1, 7)}/27"
 
 
 @asynccontextmanager

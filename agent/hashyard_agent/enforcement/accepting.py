@@ -26,9 +26,10 @@ def ordered(row: UnitRow | None, accepted: Accepted, binding: UnitBinding, now_u
         left = [_left_behind(known)] if known.episode else []
         blank = fresh(order.unit_id, order.mac, order.customer_id, binding.label)
         known = replace(blank, redirected_at_us=known.redirected_at_us)
+    same_pool = known.order is not None and known.order.holding_pool_hash == order.holding_pool_hash
     known = replace(known, label=binding.label, order=order, sequence=order.sequence, origin="cloud")
     if order.kind is OrderKind.REDIRECT:
-        return [*left, _redirect(known, order, now_us)]
+        return [*left, _redirect(known, order, now_us, same_pool=same_pool)]
     return [*left, _restore(known, order.customer_id)]
 
 
@@ -45,10 +46,12 @@ def _left_behind(row: UnitRow) -> UnitRow:
     )
 
 
-def _redirect(row: UnitRow, order: Order, now_us: int) -> UnitRow:
+def _redirect(row: UnitRow, order: Order, now_us: int, *, same_pool: bool) -> UnitRow:
     renewed = (
         row.goal is OrderKind.REDIRECT
         and row.holding_pool == order.holding_pool
+        # Pinned anew with another worker or password, the pool is another one: it is written.
+        and same_pool
         and row.customer_id == order.customer_id
         and row.step is not Step.STUCK
     )

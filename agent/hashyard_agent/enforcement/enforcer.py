@@ -185,9 +185,12 @@ class Enforcer:
                     self._wake.clear()
                     await self.turn(group)
                     await self._rest()
-        except* StoreError as stopped:
+        except ExceptionGroup as stopped:
+            store_errors, others = stopped.split(StoreError)
+            if store_errors is None or others is not None:
+                raise
             # One of them says it; the others are the same disk.
-            raise _first(stopped) from stopped
+            raise _first(store_errors) from stopped
         finally:
             await self._book.close()
 
@@ -344,7 +347,7 @@ def _urgency(row: UnitRow) -> tuple[int, int]:
     return (5 if row.step in BUSY_STEPS else 6, row.step_at_us)
 
 
-def _first(group: ExceptionGroup[StoreError]) -> StoreError:
+def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -75,7 +75,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    subnet = f"127.30.{random.randrange(1, 254)}.0/29"
+    subnet = f"127.30.{random.randrange(64, 200)}.{8 * random.randrange(28, 31)}/29"
     with SimulatedSite.start(subnet, {"antminer-s19": 1}, "--restart-seconds", "0.2") as site:
         yield Shop(tmp_path, site, subnet)
 

@@ -30,7 +30,7 @@ async def replace_pools(ip: str, wanted: Sequence[Pool], *, max_slots: int) -> N
     if len(old) + len(wanted) > max_slots:
         old = await _make_room(ip, old, max_slots - len(wanted))
     for pool in wanted:
-        await cgminer(ip, "addpool", f"{pool.url},{pool.worker},{pool.password or ''}")
+        await _add(ip, pool)
     rows = await pool_rows(ip)
     added = sorted(configured([row])[0].url for row in rows[len(old) :])
     if not _ends_with(rows, wanted):
@@ -41,6 +41,14 @@ async def replace_pools(ip: str, wanted: Sequence[Pool], *, max_slots: int) -> N
         await cgminer(ip, "disablepool", str(number))
     for number in range(len(rows) - len(wanted) - 1, -1, -1):
         await cgminer(ip, "removepool", str(number))
+
+
+async def _add(ip: str, pool: Pool) -> None:
+    try:
+        await cgminer(ip, "addpool", f"{pool.url},{pool.worker},{pool.password or ''}")
+    except MinerRefusedError as error:
+        # Some firmwares repeat what was sent, and the password with it; their words must not travel.
+        raise MinerRefusedError(ip, f"addpool {pool.url} was refused") from error
 
 
 def _ends_with(rows: Sequence[dict[str, Any]], wanted: Sequence[Pool]) -> bool:
