@@ -80,12 +80,8 @@ async def looked_at(person: Seat, pages: Pages, address: str, name: str) -> list
     """What is wrong with a page, and a screenshot of it."""
     await person.page.goto(pages.url + address)
     if await person.page.locator("[data-chart]").count():
-        # A chart draws itself after the page: its canvas, or the note that there is nothing to draw.
-        drawn = (
-            "document.querySelector('[data-chart] canvas') ||"
-            " !document.querySelector('.loading:not([hidden])')?.textContent.startsWith('Loading')"
-        )
-        await person.page.wait_for_function(drawn)
+        # A chart draws itself after the page, and says so.
+        await person.page.wait_for_selector("[data-chart][data-state]", state="attached")
     wide = await person.page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )

@@ -142,12 +142,14 @@
     } catch (error) {
       const note = box.querySelector(".loading");
       if (note) { note.hidden = false; note.textContent = "The chart could not be loaded. It is tried again in a minute."; }
+      box.dataset.state = "failed";
       return;
     }
     plots.get(box)?.destroy();
     const note = box.querySelector(".loading");
     const empty = !data.v.some((values) => values.some((value) => value !== null));
     if (note) { note.hidden = !empty; note.textContent = "No readings in this range yet."; }
+    box.dataset.state = empty ? "empty" : "drawn";
     if (!data.t.length) { plots.delete(box); return; }
     const zone = box.dataset.zone || "UTC";
     const plot = new uPlot(options(data, box, zone), [data.t, ...data.v], box);
