@@ -33,7 +33,7 @@ browser-deps:
 		else echo "The browser tests need Chromium: install your system's chromium package."; exit 1; fi; }
 
 test: setup browser-deps
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 browser: setup browser-deps
 	@$(BIN)/python -m pytest -q -m browser && echo "Screenshots are in tests/screenshots."
