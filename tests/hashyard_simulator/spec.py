@@ -105,9 +105,12 @@ class FarmSpec(_Strict):
 
 
 def addresses(subnet: ipaddress.IPv4Network, count: int) -> list[str]:
-    """The first `count` host addresses, .1 to .254 of each /24 piece, fewer when the subnet is too small."""
+    """The first `count` host addresses, .1 to .254 of each /24 piece, fewer when the subnet is too small.
+
+    A subnet's own network and broadcast addresses are nobody's, as on a real link.
+    """
     found: list[str] = []
-    for address in subnet:
+    for address in subnet.hosts():
         if len(found) >= count:
             break
         if int(address) & 0xFF not in {0, 255}:

@@ -92,6 +92,9 @@ class Visitor:
 
     async def visit(self, row: UnitRow) -> float | None:
         """Do the next thing. Errors: `StoreError`, `SettingsError`; a miner's troubles end in the unit's state."""
+        if row.goal is None:
+            # Reassigned, or left behind by a board swap: a person decides, and what was told stays.
+            return None
         identity = self._locator.locate(row.mac)
         if identity is None:
             if self._locator.duplicated(row.mac):
