@@ -22,6 +22,7 @@ LOG = VENV / "setup.log"
 STAMP = VENV / "setup.json"
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_NODE_MAJOR = 18
+WEB = "cloud/hashyard_cloud/web"
 BAR_CHARS = 28
 PIP_PROGRESS = r"(Collecting|Downloading|Using cached|Requirement already satisfied:)\s+(\S+)"
 
@@ -160,7 +161,7 @@ def main() -> int:
         ("packages", (LOCK, ROOT / "pyproject.toml"), install_packages),
         (
             "assets",
-            (ROOT / "package-lock.json", ROOT / "cloud/hashyard_cloud/web/assets.py"),
+            tuple(ROOT / name for name in ("package-lock.json", f"{WEB}/assets.py", f"{WEB}/icons.txt")),
             install_assets,
         ),
     ]
