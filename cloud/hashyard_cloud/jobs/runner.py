@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from hashyard_cloud.services.ports.database import Database
 from hashyard_shared.clock import US_PER_S, Clock
@@ -96,7 +96,7 @@ class Runner:
         finally:
             holding.cancel()
             # Also when the service stops: the next one need not wait for the lease.
-            await asyncio.shield(self._finish(job, now_us, error))
+            await _to_the_end(self._finished(job, now_us, error, holding))
         return True
 
     async def _hold(self, job: Job) -> None:
@@ -106,7 +106,25 @@ class Runner:
             async with self._database.transaction() as tx:
                 await tx.jobs.renew(job.name, self._owner, self._clock.now_us() + LEASE_S * US_PER_S)
 
-    async def _finish(self, job: Job, started_us: int, error: str) -> None:
+    async def _finished(self, job: Job, started_us: int, error: str, holding: asyncio.Task[None]) -> None:
+        await asyncio.gather(holding, return_exceptions=True)
         due_us = started_us + round(job.interval_s * US_PER_S)
         async with self._database.transaction() as tx:
             await tx.jobs.finish(job.name, self._owner, self._clock.now_us(), due_us, error)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work that must not be broken off, however often the waiter is cancelled; then be cancelled.
+
+    A bare shield would let the waiter go while the work still uses a connection of a database about to close.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()

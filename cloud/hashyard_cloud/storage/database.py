@@ -5,6 +5,7 @@ that a transaction never fails half-way because another writer came first, and a
 """
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import cached_property
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from hashyard_cloud.errors import SettingsError
 from hashyard_cloud.storage.activity import ActivityStore
@@ -223,7 +225,14 @@ class SqlDatabase:
         return self.url.get_backend_name() == "sqlite"
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. Warns of those still in use, which nobody would close any more."""
+        pool = self.engine.pool
+        if isinstance(pool, QueuePool) and (in_use := pool.checkedout()):
+            warnings.warn(
+                f"{self.url.render_as_string()} closed with {in_use} connections in use",
+                ResourceWarning,
+                stacklevel=2,
+            )
         await self.engine.dispose()
 
     @asynccontextmanager

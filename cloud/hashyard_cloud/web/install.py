@@ -14,6 +14,7 @@ def install(app: web.Application) -> None:
     static = StaticFiles()
     app[render.STATIC] = static
     app[MEMORY] = ShortMemory(app[keys.CLOCK])
+    app.on_shutdown.append(app[MEMORY].settled)
     app[render.ENVIRONMENT] = render.environment(static)
     app.middlewares.extend((security.headers_middleware, errors_middleware, v1.MIDDLEWARE))
     app.router.add_get("/static/{name}", static.serve)

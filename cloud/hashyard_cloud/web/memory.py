@@ -23,6 +23,7 @@ class ShortMemory:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._entries: dict[tuple[str, str], tuple[float, asyncio.Task[Any]]] = {}
+        self._making: set[asyncio.Task[Any]] = set()
 
     async def get(self, organisation_id: str, name: str, make: Callable[[], Awaitable[_T]]) -> _T:
         """The remembered answer, or a new one."""
@@ -30,7 +31,10 @@ class ShortMemory:
         entry = self._entries.get(key)
         if entry is None or now_s >= entry[0]:
             self._drop_old(now_s)
-            entry = (now_s + TTL_S, asyncio.ensure_future(_run(make)))
+            task = asyncio.ensure_future(_run(make))
+            self._making.add(task)
+            task.add_done_callback(self._making.discard)
+            entry = (now_s + TTL_S, task)
             self._entries[key] = entry
         try:
             # One who goes away must not take the answer from the others.
@@ -45,6 +49,10 @@ class ShortMemory:
         """Something of this organisation was changed."""
         for key in [key for key in self._entries if key[0] == organisation_id]:
             del self._entries[key]
+
+    async def settled(self, _app: web.Application | None = None) -> None:
+        """Wait for answers still being made, whose askers are gone, so that the stores may close."""
+        await asyncio.gather(*self._making, return_exceptions=True)
 
     def _drop_old(self, now_s: float) -> None:
         if len(self._entries) >= MAX_ENTRIES:

@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import greenlet_spawn
 
 from hashyard_cloud.domain.default import CaseState
 from hashyard_cloud.jobs.runner import LEASE_S, Job, Runner
 from hashyard_cloud.services.ports.defaults import CaseRow
+from hashyard_cloud.storage.database import SqlDatabase
 from hashyard_cloud.storage.tables.contracts import CONTRACT_VERSIONS
 from hashyard_support.money import TERMS, Host, add_contract
 
@@ -97,6 +101,32 @@ async def test_a_stopped_process_leaves_no_lease_behind(host: Host) -> None:
     async with host.database.reading() as tx:
         (row,) = await tx.jobs.all()
     assert (row.lease_until_us, row.last_error) == (0, "stopped")
+
+
+async def test_a_stop_while_the_end_is_recorded_waits_for_the_record(host: Host) -> None:
+    async def work() -> None:
+        task.cancel()  # arrives at the next wait, which is that for the record
+
+    job = Job("count", 1, work)
+    await ensure(host, job)
+    task = asyncio.create_task(Runner(host.database, host.clock, "one", [job], 1).run_due())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(host.database, SqlDatabase)
+    assert isinstance(host.database.engine.pool, QueuePool)
+    assert host.database.engine.pool.checkedout() == 0
+    async with host.database.reading() as tx:
+        (row,) = await tx.jobs.all()
+    assert row.lease_until_us == 0
+
+
+async def test_closing_with_a_connection_in_use_is_told(tmp_path: Path) -> None:
+    database = SqlDatabase(f"sqlite:///{tmp_path}/cloud.db")
+    pool = database.engine.pool
+    async with database.reading():
+        with pytest.warns(ResourceWarning, match="1 connections in use"):
+            await database.close()
+    await greenlet_spawn(pool.dispose)
 
 
 async def test_the_loop_looks_at_once_when_hurried(host: Host) -> None:
