@@ -75,7 +75,7 @@ bench-redirect: setup
 	@$(BIN)/python tests/bench/redirect/run_redirect.py
 
 bench-pages: setup
-	@$(BIN)/python tests/bench/pages/run_pages.py
+	@cd tests && ../$(BIN)/python -m bench.pages.run_pages $(PAGES)
 
 chaos: setup
 	@cd tests && ../$(BIN)/python -m chaos --kills 50
