@@ -23,7 +23,8 @@ from hashyard_agent.discovery import Discovery, DiscoveryConfig
 from hashyard_agent.enforcement_parts import EnforcementParts
 from hashyard_agent.errors import CloudError, SettingsError
 from hashyard_agent.health import HealthReporter, Vitals
-from hashyard_agent.identity import AgentIdentity, Credentials
+from hashyard_agent.identity import AgentIdentity
+from hashyard_agent.key_change import KeyChanges, KeyRing
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.local_site import LocalSiteView
 from hashyard_agent.local_web.server import LocalWeb
@@ -54,6 +55,8 @@ class CloudSide:
     sync: Sync
     feed: DesiredFeed
     on_time: list[Callable[[Envelope], bool]]
+    keys: KeyRing
+    key_changes: KeyChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +75,18 @@ def run(settings: Settings) -> None:
     """Run the agent until SIGTERM or SIGINT. Errors: `AgentError`s that keep it from starting."""
     clock = SystemClock()
     set_up_logging(clock)
-    credentials = FileIdentityStore(settings.store.path).load()
+    identity = FileIdentityStore(settings.store.path).load().identity
     if not settings.site.subnets:
         LOG.warning("site.subnets is empty: nothing is swept. Enter the site's networks in agent.toml")
-    asyncio.run(_run(settings, credentials, clock))
+    asyncio.run(_run(settings, identity, clock))
 
 
-async def _run(settings: Settings, credentials: Credentials, clock: Clock) -> None:
+async def _run(settings: Settings, identity: AgentIdentity, clock: Clock) -> None:
     main = asyncio.current_task()
     loop = asyncio.get_running_loop()
     if main is not None:
         for number in _SIGNALS:
             loop.add_signal_handler(number, main.cancel)
-    identity = credentials.identity
     damage: list[StoreCorruptError] = []
 
     def end(error: StoreCorruptError) -> None:
@@ -94,7 +96,7 @@ async def _run(settings: Settings, credentials: Credentials, clock: Clock) -> No
 
     try:
         async with AsyncExitStack() as stack:
-            supervisor, feed = await _build(settings, credentials, clock, stack, end)
+            supervisor, feed = await _build(settings, identity, clock, stack, end)
             LOG.info("agent %s of site %s runs, version %s", identity.name, identity.site_name, agent_version())
             await _first_document(feed)
             await supervisor.run()
@@ -107,15 +109,15 @@ async def _run(settings: Settings, credentials: Credentials, clock: Clock) -> No
 
 async def _build(
     settings: Settings,
-    credentials: Credentials,
+    identity: AgentIdentity,
     clock: Clock,
     stack: AsyncExitStack,
     end: Callable[[StoreCorruptError], None],
 ) -> tuple[Supervisor, DesiredFeed]:
     boot = boot_id()
-    cloud = await _cloud_side(settings, credentials, clock, boot, stack)
+    cloud = await _cloud_side(settings, identity, clock, boot, stack)
     cloud.outbox.on_damage = end
-    site = _site_side(settings, credentials, clock, boot, cloud, stack)
+    site = _site_side(settings, clock, boot, cloud, stack)
     intervals = Intervals(settings, cloud.feed)
     running: list[Supervisor] = []
 
@@ -137,11 +139,12 @@ async def _build(
         Part("sync", cloud.sync.run),
         Part("desired state", cloud.feed.run),
         Part("tasks", site.tasks.run),
+        Part("agent key", cloud.key_changes.run),
         Part("health", health.run),
     ]
     running.append(Supervisor(clock, parts))
     if settings.local_web.enabled:
-        view = _page_view(credentials, clock, cloud, site, notes=lambda: vitals().notes)
+        view = _page_view(clock, cloud, site, notes=lambda: vitals().notes)
         page = LocalWeb(view, settings.local_web.host, settings.local_web.port)
         await page.start()
         stack.push_async_callback(page.close)
@@ -150,7 +153,6 @@ async def _build(
 
 def _site_side(
     settings: Settings,
-    credentials: Credentials,
     clock: Clock,
     boot: str,
     cloud: CloudSide,
@@ -166,7 +168,7 @@ def _site_side(
     poller = miners.poller(_poller_config(settings), cloud.outbox, boot)
     enforcement = enforcement_parts.build(
         settings,
-        credentials,
+        cloud.keys,
         miners=miners,
         poller=poller,
         outbox=cloud.outbox,
@@ -187,14 +189,13 @@ def _site_side(
 
 
 def _page_view(
-    credentials: Credentials,
     clock: Clock,
     cloud: CloudSide,
     site: SiteSide,
     notes: Callable[[], Sequence[str]],
 ) -> LocalSiteView:
     return LocalSiteView(
-        identity=credentials.identity,
+        identity=cloud.keys.current().identity,
         fleet=site.miners.fleet,
         poller=site.poller,
         commands=site.commands,
@@ -219,9 +220,8 @@ async def _first_document(feed: DesiredFeed) -> None:
 
 
 async def _cloud_side(
-    settings: Settings, credentials: Credentials, clock: Clock, boot: str, stack: AsyncExitStack
+    settings: Settings, identity: AgentIdentity, clock: Clock, boot: str, stack: AsyncExitStack
 ) -> CloudSide:
-    identity = credentials.identity
     outbox = _outbox(settings, identity, clock)
     stack.callback(outbox.close)
     trust = TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file)
@@ -244,12 +244,15 @@ async def _cloud_side(
     http = await stack.enter_async_context(
         CloudHttp(identity.cloud_url, settings.cloud.ca_file, settings.cloud.timeout_s)
     )
-    link = HttpCloudLink(http, credentials, clock, nonce=lambda: outbox.state(STATE_NONCE), on_token=on_token)
+    ring = KeyRing(FileIdentityStore(settings.store.path), http)
+    link = HttpCloudLink(http, ring, clock, nonce=lambda: outbox.state(STATE_NONCE), on_token=on_token)
     monitor = LinkMonitor(outbox, clock)
     sync = Sync(outbox, link, monitor)
     outbox.on_put = sync.wake
     feed = DesiredFeed(link, outbox, monitor, cloud_time, site_id=identity.site_id)
-    return CloudSide(outbox, monitor, cloud_time, sync, feed, on_time)
+    key_changes = KeyChanges(ring, monitor)
+    feed.subscribe(key_changes.offer)
+    return CloudSide(outbox, monitor, cloud_time, sync, feed, on_time, ring, key_changes)
 
 
 def _outbox(settings: Settings, identity: AgentIdentity, clock: Clock) -> SqliteOutbox:

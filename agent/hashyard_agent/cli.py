@@ -99,6 +99,14 @@ def run(config: ConfigOption = None) -> None:
     composition.run(load(config))
 
 
+@app.command("rotate-key")
+def rotate_key(config: ConfigOption = None) -> None:
+    """Give this agent a new key of its own, accepted by the cloud; whether the agent runs or not."""
+    from hashyard_agent.cli_enrol import change_key  # noqa: PLC0415 - see the module's docstring
+
+    change_key(config)
+
+
 @app.command()
 def status(config: ConfigOption = None, json_: JsonOption = False) -> None:
     """How the agent is, read from its store; works whether it runs or not."""

@@ -15,6 +15,7 @@ from hashyard_agent.adapters.trust_file import TrustFile
 from hashyard_agent.enrol import Enrolment, Offer
 from hashyard_agent.errors import CloudRefusedError
 from hashyard_agent.identity import AgentIdentity
+from hashyard_agent.key_change import ChangedKey, KeyRing
 from hashyard_agent.settings import CloudSettings, Settings, config_path, load, write_starter
 from hashyard_agent.version import agent_version
 from hashyard_shared.clock import SystemClock
@@ -64,6 +65,26 @@ def enrol_here(
             "it. On a real site enrol as root.",
             err=True,
         )
+
+
+def change_key(config: Path | None) -> None:
+    """A new key for this agent. Errors: `CloudError`, `StoreError`; the same command then goes on from there."""
+    settings = load(config)
+    changed = asyncio.run(_change_key(settings))
+    typer.echo(
+        f"Old key  {grouped(changed.old)}\nNew key  {grouped(changed.new)}\n"
+        "The cloud accepted it. Compare it with the site's page; a copy of this machine is refused from now on."
+    )
+
+
+async def _change_key(settings: Settings) -> ChangedKey:
+    identities = FileIdentityStore(settings.store.path)
+    url = identities.load().identity.cloud_url
+    try:
+        async with CloudHttp(url, settings.cloud.ca_file, settings.cloud.timeout_s) as link:
+            return await KeyRing(identities, link).change()
+    finally:
+        hand_over(settings.store.path)
 
 
 async def _enrol(

@@ -18,6 +18,7 @@ from hashyard_agent.link_state import LinkState, read_link_state
 from hashyard_agent.settings import Settings, load
 from hashyard_agent.text import ago, duration, size
 from hashyard_shared.clock import Clock, SystemClock, iso
+from hashyard_shared.signing import grouped
 
 if TYPE_CHECKING:
     from hashyard_agent.backlog import OutboxStats
@@ -61,6 +62,8 @@ def show_status(config: Path | None, *, as_json: bool) -> None:
         return
     now_us = clock.now_us()
     typer.echo(f"{identity.site_name} · {identity.name} · {identity.organisation_name}")
+    former = f", before it {grouped(identity.former_fingerprint)}" if identity.former_fingerprint else ""
+    typer.echo(f"Key       {grouped(identity.key_fingerprint)}{former}")
     typer.echo(f"Link      {link_text(link, now_us)}")
     if health is None:
         typer.echo("Agent     has not run yet; start it with: hashyard-agent run")

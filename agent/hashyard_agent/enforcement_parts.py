@@ -17,7 +17,7 @@ from hashyard_agent.discovery import DiscoveryConfig
 from hashyard_agent.enforcement.enforcer import Enforcer
 from hashyard_agent.enforcement.model import AgentFacts, EnforcementPolicy
 from hashyard_agent.fleet import Fleet
-from hashyard_agent.identity import Credentials
+from hashyard_agent.identity import Keys
 from hashyard_agent.local_web.state import Redirects
 from hashyard_agent.locator import FleetLocator
 from hashyard_agent.miner_parts import MinerParts
@@ -81,7 +81,7 @@ class EnforcementParts:
 
 def build(
     settings: Settings,
-    credentials: Credentials,
+    keys: Keys,
     *,
     miners: MinerParts,
     poller: Poller,
@@ -97,7 +97,7 @@ def build(
     policy = _policy(settings)
     enforcer = _enforcer(
         settings,
-        credentials,
+        keys,
         policy=policy,
         miners=miners,
         locator=FleetLocator(miners.fleet, poller),
@@ -117,7 +117,7 @@ def _policy(settings: Settings) -> EnforcementPolicy:
 
 def _enforcer(
     settings: Settings,
-    credentials: Credentials,
+    keys: Keys,
     *,
     policy: EnforcementPolicy,
     miners: MinerParts,
@@ -129,13 +129,13 @@ def _enforcer(
     boot_id: str,
     stack: AsyncExitStack,
 ) -> Enforcer:
-    identity = credentials.identity
+    identity = keys.current().identity
     store = SqliteEnforcementStore(settings.store.enforcement_file)
     stack.callback(store.close)
     return Enforcer(
         agent=AgentFacts(
             agent_id=identity.agent_id,
-            agent_key=credentials.fingerprint,
+            agent_key=lambda: keys.current().fingerprint,
             organisation_id=identity.organisation_id,
             site_id=identity.site_id,
             epoch=epoch,
@@ -176,7 +176,7 @@ async def build_alone(settings: Settings, clock: Clock, macs: Sequence[str], sta
 
     Errors: `SettingsError`, `StoreError`, also when another process enforces already.
     """
-    credentials = FileIdentityStore(settings.store.path).load()
+    keys = FileIdentityStore(settings.store.path).load()
     store = settings.store
     outbox = SqliteOutbox(
         store.outbox_file, max_bytes=store.max_bytes, headroom_bytes=store.headroom_bytes, clock=clock
@@ -191,7 +191,7 @@ async def build_alone(settings: Settings, clock: Clock, macs: Sequence[str], sta
         await miners.discovery(DiscoveryConfig(subnets=subnets, exclude=exclude)).scan()
     return _enforcer(
         settings,
-        credentials,
+        keys,
         policy=_policy(settings),
         miners=miners,
         locator=locator,

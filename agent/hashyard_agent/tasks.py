@@ -16,7 +16,7 @@ from hashyard_agent.ports import Identity, Outbox
 from hashyard_shared.clock import Clock
 from hashyard_shared.errors import ErrorCode
 from hashyard_shared.events import MAX_DETAIL_CHARS, CommandResult, Event, Unsupported
-from hashyard_shared.protocol import DesiredState, Task
+from hashyard_shared.protocol import TASK_ROTATE_KEY, DesiredState, Task
 
 LOG = logging.getLogger(__name__)
 LED: Final = "led"
@@ -66,7 +66,8 @@ class TaskDesk:
 
     def offer(self, document: DesiredState) -> None:
         """A new document came; its tasks are looked at by `run`."""
-        self._tasks = tuple(document.tasks)
+        # A new key of the agent itself is the affair of `key_change`.
+        self._tasks = tuple(task for task in document.tasks if task.kind != TASK_ROTATE_KEY)
         self._woken.set()
 
     async def run(self) -> None:

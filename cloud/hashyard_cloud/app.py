@@ -16,6 +16,7 @@ from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.errors import DataDirError
 from hashyard_cloud.jobs.runner import Runner
 from hashyard_cloud.services.agent_events import AgentEvents, EventSinks
+from hashyard_cloud.services.agent_keys import AgentKeys
 from hashyard_cloud.services.agents import Agents
 from hashyard_cloud.services.desired import Desired, Waiters
 from hashyard_cloud.services.enrolment import Enrolment
@@ -139,6 +140,7 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     app[PROJECTOR] = projector
     app[UPKEEP] = Upkeep(database, app[keys.TELEMETRY], clock, projector, _retention(settings))
     app[keys.AGENTS] = Agents(database, clock, built.keys)
+    app[keys.AGENT_KEYS] = AgentKeys(database, clock, built.desk)
     app[keys.ENROLMENT] = Enrolment(database, clock, built.keys, built.pools)
     per_token = settings.api_requests_per_minute
     app[keys.API_LIMIT] = RateLimit(clock, per_token, max(1, per_token * API_BURST_S // 60))

@@ -5,6 +5,7 @@
 | `POST /agent/v1/enrol` | one-time code and public key -> who you are, what to pin |
 | `POST /agent/v1/challenge` | agent id -> a nonce to sign |
 | `POST /agent/v1/token` | signed nonce -> a bearer token for an hour, and the cloud's signed time |
+| `POST /agent/v1/key` | a new key, signed by the old one and itself -> its fingerprint (`agent_keys`) |
 | `POST /agent/v1/batches` | frames of outbox rows as stored -> a verdict for each |
 | `GET /agent/v1/desired?wait_s=` | `If-None-Match` -> the whole desired state, or 304 |
 
@@ -34,6 +35,8 @@ MAX_HEADER_BYTES: Final = 4 * 1024
 MAX_WAIT_S: Final = 55
 MAX_UNITS_PER_SITE: Final = 20_000
 MAX_ORDERS_PER_DOCUMENT: Final = 20_000
+TASK_ROTATE_KEY: Final = "rotate-key"
+"""The kind of task by which the cloud asks the agent itself, not a miner, for a new key of its own."""
 
 
 class FrameError(SharedError):

@@ -33,6 +33,7 @@ class DocumentType(StrEnum):
     TIME = "time"
     CHALLENGE = "challenge"
     KEY_ROTATION = "key-rotation"
+    AGENT_KEY = "agent-key"
     EVIDENCE = "evidence"
 
 

@@ -310,7 +310,7 @@ class Site:
         store = self.open_store()
         try:
             self.enforcer = Enforcer(
-                agent=AgentFacts(AGENT_ID, self.agent_key, ORGANISATION_ID, SITE_ID, lambda: self.epoch),
+                agent=AgentFacts(AGENT_ID, lambda: self.agent_key, ORGANISATION_ID, SITE_ID, lambda: self.epoch),
                 policy=self.policy,
                 writers=writers_for(self.farm),
                 locator=self.locator,

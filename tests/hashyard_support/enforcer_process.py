@@ -80,7 +80,7 @@ async def run(folder: Path) -> None:
     store = KillingStore(folder, config["kill"])
     places = KnownPlaces(config["identities"])
     enforcer = Enforcer(
-        agent=AgentFacts(AGENT_ID, config["agent_key"], ORGANISATION_ID, SITE_ID, lambda: 1),
+        agent=AgentFacts(AGENT_ID, lambda: config["agent_key"], ORGANISATION_ID, SITE_ID, lambda: 1),
         policy=replace(QUICK, call_timeout_s=2, write_timeout_s=2, readback_timeout_s=0.4),
         writers=pool_writers(FactoryLogins(), places.mac_of),
         locator=places,

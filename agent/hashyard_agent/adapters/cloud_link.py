@@ -13,8 +13,9 @@ import aiohttp
 from pydantic import BaseModel, ValidationError
 
 from hashyard_agent.errors import CloudRefusedError, CloudUnreachableError, SettingsError
-from hashyard_agent.identity import Credentials
+from hashyard_agent.identity import Credentials, Keys
 from hashyard_agent.ports import StoredBatch
+from hashyard_shared.agent_keys import AgentKeyAnswer, AgentKeyRequest
 from hashyard_shared.clock import Clock
 from hashyard_shared.errors import ErrorCode
 from hashyard_shared.protocol import (
@@ -78,6 +79,19 @@ class CloudHttp:
         """Spend a one-time code."""
         return await self.post("/agent/v1/enrol", request, EnrolAnswer)
 
+    async def challenge(self, agent_id: str) -> str:
+        """A nonce to sign, in base64."""
+        answer = await self.post("/agent/v1/challenge", ChallengeRequest(agent_id=agent_id), ChallengeAnswer)
+        try:
+            decode_base64(answer.nonce)
+        except SignatureError as error:
+            raise CloudUnreachableError("the cloud's challenge cannot be read") from error
+        return answer.nonce
+
+    async def change_key(self, request: AgentKeyRequest) -> AgentKeyAnswer:
+        """Ask for a new key to count."""
+        return await self.post("/agent/v1/key", request, AgentKeyAnswer)
+
     async def post(self, path: str, request: BaseModel, answer: type[_Model]) -> _Model:
         """Send JSON, read JSON. Errors: `CloudUnreachableError`, `CloudRefusedError`."""
         headers = {"Content-Type": "application/json"}
@@ -133,14 +147,14 @@ class HttpCloudLink:
     def __init__(
         self,
         http: CloudHttp,
-        credentials: Credentials,
+        keys: Keys,
         clock: Clock,
         *,
         nonce: Callable[[], str | None],
         on_token: Callable[[int, Envelope], None],
     ) -> None:
         self._http = http
-        self._credentials = credentials
+        self._keys = keys
         self._clock = clock
         self._nonce = nonce
         self._on_token = on_token
@@ -197,21 +211,25 @@ class HttpCloudLink:
         async with self._renewing:
             if self._token is not None and self._token != refused:
                 return self._token
-            agent_id = self._credentials.identity.agent_id
-            challenge = await self._http.post(
-                "/agent/v1/challenge", ChallengeRequest(agent_id=agent_id), ChallengeAnswer
-            )
+            used = self._keys.current()
             try:
-                nonce = decode_base64(challenge.nonce)
-            except SignatureError as error:
-                raise CloudUnreachableError("the cloud's challenge cannot be read") from error
-            signed = sign(self._credentials.key, DocumentType.CHALLENGE, nonce)
-            answer = await self._http.post(
-                "/agent/v1/token", TokenRequest(agent_id=agent_id, signed=signed), TokenAnswer
-            )
+                answer = await self._log_in(used)
+            except CloudRefusedError as error:
+                # Our key may have been changed a moment ago, here or by the technician's command.
+                if error.code is not ErrorCode.KEY_MISMATCH or not await self._keys.settle(used.fingerprint):
+                    raise
+                answer = await self._log_in(self._keys.current())
             self._token = answer.token
             self._on_token(answer.epoch, answer.time)
             return answer.token
+
+    async def _log_in(self, credentials: Credentials) -> TokenAnswer:
+        agent_id = credentials.identity.agent_id
+        nonce = await self._http.challenge(agent_id)
+        signed = sign(credentials.key, DocumentType.CHALLENGE, decode_base64(nonce))
+        return await self._http.post(
+            "/agent/v1/token", TokenRequest(agent_id=agent_id, signed=signed), TokenAnswer
+        )
 
 
 def _bearer(headers: Mapping[str, str], token: str) -> dict[str, str]:

@@ -130,7 +130,7 @@ class Intake:
         return Situation(
             trust=self._source.trust(),
             agent_id=self._agent.agent_id,
-            agent_key=self._agent.agent_key,
+            agent_key=self._agent.agent_key(),
             epoch=self._agent.epoch(),
             now_us=self._time.now_us(),
             bindings=offer.bindings,

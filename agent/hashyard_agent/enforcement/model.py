@@ -33,10 +33,10 @@ BUSY_STEPS: Final = frozenset({Step.WRITING, Step.READ_BACK, Step.ACTIVATING, St
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """Who this agent is, as orders name it. `epoch` is asked each time, for the cloud may hand out a new one."""
+    """Who this agent is, as orders name it. `agent_key` and `epoch` are asked each time, for they change."""
 
     agent_id: str
-    agent_key: str
+    agent_key: Callable[[], str]
     organisation_id: str
     site_id: str
     epoch: Callable[[], int]

@@ -26,6 +26,7 @@ TRANSIENT: Final = frozenset(
         ErrorCode.ORDER_OVER_DAILY_CAP,
         ErrorCode.ORDER_UNKNOWN_UNIT,
         ErrorCode.ORDER_WRONG_MAC,
+        ErrorCode.ORDER_WRONG_AGENT,
         ErrorCode.ORDER_WRONG_EPOCH,
         ErrorCode.ORDER_POOL_NOT_PINNED,
         ErrorCode.ORDER_WORKER_NOT_PINNED,

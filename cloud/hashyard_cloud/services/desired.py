@@ -4,14 +4,21 @@ import asyncio
 from collections import defaultdict
 from typing import Final
 
-from hashyard_cloud.errors import NotFoundError
+from hashyard_cloud.errors import NotFoundError, UnauthenticatedError
 from hashyard_cloud.services.agents import refuse_revoked, signed_time
 from hashyard_cloud.services.ports.agent_trust import CurrentOrders, Signer
 from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.services.ports.database import Database, Transaction
 from hashyard_cloud.services.ports.equipment import BoundUnit
 from hashyard_shared.clock import US_PER_S, Clock
-from hashyard_shared.protocol import MAX_WAIT_S, DesiredState, SiteSettings, UnitBinding
+from hashyard_shared.protocol import (
+    MAX_WAIT_S,
+    TASK_ROTATE_KEY,
+    DesiredState,
+    SiteSettings,
+    Task,
+    UnitBinding,
+)
 
 WATCH_INTERVAL_S: Final = 0.2
 SEEN_INTERVAL_US: Final = 10 * US_PER_S
@@ -72,6 +79,9 @@ class Desired:
                 async with self._database.reading() as tx:
                     fresh = await tx.agents.get(agent.organisation_id, agent.agent_id) or agent
                     refuse_revoked(fresh)
+                    if fresh.fingerprint != agent.fingerprint:
+                        # What follows is meant for the new key; whoever waits here was let in by the old one.
+                        raise UnauthenticatedError("The agent's key was changed; get a token with the new one.")
                     version = await tx.desired.version(*site)
                     etag = _etag(fresh, version)
                     if etag != known_etag:
@@ -115,6 +125,9 @@ class Desired:
         frozen = agent.clone_suspected_at_us is not None
         orders = [] if frozen else await self._orders.current_orders(tx, organisation_id, site_id)
         tasks = [] if frozen else await self._orders.tasks(tx, organisation_id, site_id)
+        if agent.key_asked_at_us is not None:
+            # Also of a suspected copy: a new key is what tells the two apart.
+            tasks = [*tasks, Task(task_id=f"{TASK_ROTATE_KEY}-{agent.key_asked_at_us}", kind=TASK_ROTATE_KEY)]
         bound = await tx.equipment.bound(organisation_id, site_id=site_id)
         return DesiredState(
             version=version,

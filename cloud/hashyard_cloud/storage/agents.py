@@ -30,9 +30,9 @@ class AgentsStore:
     async def re_enrol(self, organisation_id: str, new: NewAgent) -> AgentRow:
         fresh = {"revoked_at_us": None, "revoked_reason": None, "clone_suspected_at_us": None}
         nonces = {"sync_nonce": None, "sync_nonce_previous": None}
-        await self._update(organisation_id, new.agent_id, {**values(new), **fresh, **nonces})
-        for table in (AGENT_TOKENS, AGENT_CHALLENGES):
-            await self._connection.execute(delete(table).where(table.c.agent_id == new.agent_id))
+        keys = {"former_fingerprint": None, "key_changed_at_us": None, "key_asked_at_us": None}
+        await self._update(organisation_id, new.agent_id, {**values(new), **fresh, **nonces, **keys})
+        await self._forget_logins(new.agent_id)
         query = select(AGENTS).where(AGENTS.c.agent_id == new.agent_id)
         return _row((await self._connection.execute(query)).one())
 
@@ -100,8 +100,19 @@ class AgentsStore:
     async def clear_clone(self, organisation_id: str, agent_id: str) -> None:
         await self._update(organisation_id, agent_id, {"clone_suspected_at_us": None})
 
-    async def set_key(self, organisation_id: str, agent_id: str, public_key: str, fingerprint: str) -> None:
-        await self._update(organisation_id, agent_id, {"public_key": public_key, "fingerprint": fingerprint})
+    async def set_key(self, agent: AgentRow, public_key: str, fingerprint: str, at_us: int) -> None:
+        changes = {
+            "public_key": public_key,
+            "fingerprint": fingerprint,
+            "former_fingerprint": agent.fingerprint,
+            "key_changed_at_us": at_us,
+            "key_asked_at_us": None,
+        }
+        await self._update(agent.organisation_id, agent.agent_id, changes)
+        await self._forget_logins(agent.agent_id)
+
+    async def ask_key(self, organisation_id: str, agent_id: str, at_us: int) -> None:
+        await self._update(organisation_id, agent_id, {"key_asked_at_us": at_us})
 
     async def revoke(self, organisation_id: str, agent_id: str, at_us: int, reason: str) -> bool:
         query = update(AGENTS).where(
@@ -178,6 +189,10 @@ class AgentsStore:
             .order_by(table.from_us, table.gap_no)
         )
         return [GapRow(**record._mapping) for record in await self._connection.execute(query)]  # noqa: SLF001 - as above
+
+    async def _forget_logins(self, agent_id: str) -> None:
+        for table in (AGENT_TOKENS, AGENT_CHALLENGES):
+            await self._connection.execute(delete(table).where(table.c.agent_id == agent_id))
 
     async def _update(self, organisation_id: str, agent_id: str, changes: dict[str, Any]) -> None:
         query = update(AGENTS).where(AGENTS.c.organisation_id == organisation_id, AGENTS.c.agent_id == agent_id)

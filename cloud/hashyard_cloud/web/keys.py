@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
+from hashyard_cloud.services.agent_keys import AgentKeys
 from hashyard_cloud.services.agents import Agents
 from hashyard_cloud.services.desired import Desired
 from hashyard_cloud.services.enforcement import Enforcement
@@ -16,6 +17,7 @@ from hashyard_cloud.services.rate_limits import RateLimit
 from hashyard_shared.clock import Clock
 
 AGENTS: Final = web.AppKey("AGENTS", Agents)
+AGENT_KEYS: Final = web.AppKey("AGENT_KEYS", AgentKeys)
 API_GUESS_LIMIT: Final = web.AppKey("API_GUESS_LIMIT", RateLimit)
 API_LIMIT: Final = web.AppKey("API_LIMIT", RateLimit)
 BASE_URL: Final = web.AppKey("BASE_URL", str)

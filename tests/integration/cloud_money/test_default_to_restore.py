@@ -11,11 +11,14 @@ from hashyard_cloud.domain.money import Money
 from hashyard_cloud.domain.status import CustomerStatus
 from hashyard_cloud.errors import ConflictError, IdempotencyMismatchError
 from hashyard_cloud.services import activity, notices
+from hashyard_cloud.services.agent_keys import AgentKeys
 from hashyard_cloud.services.case_view import case_view, status_bar, statuses
 from hashyard_cloud.services.ports.redirects import RedirectControlsRow
+from hashyard_shared.agent_keys import AgentKeyRequest
 from hashyard_shared.errors import ErrorCode
 from hashyard_shared.events import OrderRefused, UnitPhase
 from hashyard_shared.orders import OrderKind, ReasonCode
+from hashyard_shared.signing import encode_base64, new_private_key, public_bytes
 from hashyard_support.money import (
     BOUNCE_WAIT_S,
     OWNER,
@@ -490,3 +493,30 @@ async def test_a_payment_that_bounced_opens_the_invoice_again(host: Host) -> Non
         assert (await tx.ledger.open_by_invoice(host.org))[invoice.invoice_id] == 1_000 * S
     assert found is not None
     assert found.state is InvoiceState.ISSUED
+
+
+async def test_after_a_change_of_the_agents_key_no_unit_is_left_with_an_order_for_the_old_one(host: Host) -> None:
+    await host.to_confirmed()
+    old, new = new_private_key(), new_private_key()
+    assert host.agent is not None
+    async with host.database.transaction() as tx:
+        await tx.agents.set_key(host.agent, encode_base64(public_bytes(old)), "0" * 32, host.clock.now_us())
+    await pay(host)
+    assert {(order.kind, order.agent_key) for order in await host.orders()} == {(RESTORE, "0" * 32)}
+    nonce = encode_base64(b"n" * 32)
+    async with host.database.transaction() as tx:
+        await tx.agents.add_challenge("agent-1", nonce, host.clock.now_us() + 1_000_000, 8)
+    agent_keys = AgentKeys(host.database, host.clock, host.built.desk)
+    answer = await agent_keys.change(AgentKeyRequest.signed("agent-1", nonce, old, new))
+    # With the answer the restores are there for the new key; nobody has to wait for the next round.
+    assert {(order.kind, order.agent_key) for order in await host.orders()} == {(RESTORE, answer.fingerprint)}
+    assert len(await host.orders()) == 3
+
+
+async def test_redirects_are_repeated_for_the_agents_new_key_once_their_gate_was_looked_at(host: Host) -> None:
+    await host.to_confirmed()
+    assert host.agent is not None
+    async with host.database.transaction() as tx:
+        await tx.agents.set_key(host.agent, "", "1" * 32, host.clock.now_us())
+    await host.dunning.run()
+    assert {(order.kind, order.agent_key) for order in await host.orders()} == {(REDIRECT, "1" * 32)}

@@ -13,6 +13,8 @@ class AgentRow:
 
     `epoch` grows with each re-enrolment and each conflict. `sync_nonce` rotates at each delivery: who presents
     neither it nor the one before is a copy. `health` is the JSON of the newest `events.Health`.
+    `key_asked_at_us` is set while a person waits for the agent to make itself a new key; `former_fingerprint`
+    is the key before this one.
     """
 
     agent_no: int
@@ -22,6 +24,9 @@ class AgentRow:
     name: str
     public_key: str
     fingerprint: str
+    former_fingerprint: str | None
+    key_changed_at_us: int | None
+    key_asked_at_us: int | None
     version: str
     protocol: int
     epoch: int
@@ -114,7 +119,13 @@ class AgentsStore(Protocol):
 
     async def clear_clone(self, organisation_id: str, agent_id: str) -> None: ...
 
-    async def set_key(self, organisation_id: str, agent_id: str, public_key: str, fingerprint: str) -> None: ...
+    async def set_key(self, agent: AgentRow, public_key: str, fingerprint: str, at_us: int) -> None:
+        """The agent's new key; tokens and challenges of the old one are forgotten."""
+        ...
+
+    async def ask_key(self, organisation_id: str, agent_id: str, at_us: int) -> None:
+        """Remember that a new key is asked of the agent."""
+        ...
 
     async def revoke(self, organisation_id: str, agent_id: str, at_us: int, reason: str) -> bool:
         """Revoke and forget its tokens; False when there is no such agent or it is revoked already."""

@@ -30,6 +30,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/sites/{site_id}/enrol", host_page(enrol, FLOOR)),
         web.post("/sites/{site_id}/agents/{agent_id}/revoke", host_page(revoke, MANAGERS)),
         web.post("/sites/{site_id}/agents/{agent_id}/clear-clone", host_page(clear_clone, MANAGERS)),
+        web.post("/sites/{site_id}/agents/{agent_id}/ask-key", host_page(ask_key, MANAGERS)),
         web.get("/sites/{site_id}/chart.json", host_page(chart)),
         web.get("/sites/{site_id}/chart.csv", host_page(chart_csv)),
     ]
@@ -202,3 +203,10 @@ async def chart_csv(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /sites/{site_id}/chart.csv."""
     span, series, _ = await _series(request, viewer)
     return charts.as_csv(span, series, f"site-{span.name}.csv")
+
+
+async def ask_key(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """POST /sites/{site_id}/agents/{agent_id}/ask-key: a new key in place of one that may be in other hands."""
+    site_id, agent_id = request.match_info["site_id"], request.match_info["agent_id"]
+    agent = await request.app[keys.AGENT_KEYS].ask(viewer.organisation_id, actor_of(viewer), agent_id)
+    return go(f"/sites/{site_id}", f"{agent.name} makes itself a new key as soon as it is in contact.")

@@ -11,6 +11,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/agent/v1/enrol", identity.enrol),
         web.post("/agent/v1/challenge", identity.challenge),
         web.post("/agent/v1/token", identity.token),
+        web.post("/agent/v1/key", identity.change_key),
         web.post("/agent/v1/batches", batches.receive),
         web.get("/agent/v1/desired", desired.current),
     ]

@@ -1,9 +1,10 @@
-"""Enrolment, challenge, token."""
+"""Enrolment, challenge, token, change of key."""
 
 from aiohttp import web
 
 from hashyard_cloud.web import keys
 from hashyard_cloud.web.api.agent import calls
+from hashyard_shared.agent_keys import AgentKeyRequest
 from hashyard_shared.protocol import ChallengeRequest, EnrolRequest, TokenRequest
 
 
@@ -29,3 +30,11 @@ async def token(request: web.Request) -> web.StreamResponse:
     asked = await calls.body_as(request, TokenRequest)
     request.app[keys.IDENTITY_LIMIT].take(asked.agent_id)
     return calls.json_response(await request.app[keys.AGENTS].token(asked))
+
+
+@calls.anonymous
+async def change_key(request: web.Request) -> web.StreamResponse:
+    """A new key under the signatures of both -> the fingerprint that counts."""
+    asked = await calls.body_as(request, AgentKeyRequest)
+    request.app[keys.IDENTITY_LIMIT].take(asked.agent_id)
+    return calls.json_response(await request.app[keys.AGENT_KEYS].change(asked))

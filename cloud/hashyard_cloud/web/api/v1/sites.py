@@ -71,6 +71,9 @@ class Agent(Answer):
     site_id: str
     name: str
     fingerprint: str
+    former_fingerprint: str | None
+    key_changed_at: str | None
+    key_asked_at: str | None
     version: str
     epoch: int
     enrolled_at: str
@@ -211,6 +214,11 @@ async def clear_clone(call: Call) -> Agent:
     return _agent_told(await _agent(call))
 
 
+async def ask_agent_key(call: Call) -> Agent:
+    """Ask an agent for a new key of its own; it is asked until it has one."""
+    return _agent_told(await call.app[keys.AGENT_KEYS].ask(call.org, call.actor, call.ids["agent_id"]))
+
+
 _SITES: Final = Feature(Area.SITES)
 _AGENTS: Final = Feature(Area.AGENTS)
 OPERATIONS: Final[tuple[Operation, ...]] = (
@@ -224,4 +232,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     _AGENTS.read("/agents/{agent_id}/gaps", list_agent_gaps, STAFF),
     _AGENTS.act("/agents/{agent_id}/revoke", revoke_agent, MANAGERS),
     _AGENTS.act("/agents/{agent_id}/clear-clone", clear_clone, MANAGERS),
+    _AGENTS.act("/agents/{agent_id}/ask-key", ask_agent_key, MANAGERS),
 )
