@@ -5,9 +5,10 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from hashyard_agent.ports import StoredBatch
+from hashyard_shared import cycle_codec
 from hashyard_shared.clock import US_PER_MS, utc
 from hashyard_shared.codec import CodecError, decode_bytes
 from hashyard_shared.protocol import BatchKind
@@ -27,7 +28,7 @@ def csv_lines(rows: Iterable[StoredBatch], roster_body: RosterSource) -> Iterato
         if row.header.kind != BatchKind.TELEMETRY:
             continue
         try:
-            cycle = Cycle.model_validate_json(decode_bytes(row.body))
+            cycle = cycle_codec.unpack(row.body)
         except (CodecError, ValueError) as error:
             yield _csv((f"row {row.header.seq} cannot be read: {error}"[:200],))
             continue
@@ -40,9 +41,15 @@ def json_lines(rows: Iterable[StoredBatch], roster_body: RosterSource) -> Iterat
     for row in rows:
         head = row.header.model_dump()
         try:
-            yield json.dumps(head | {"body": json.loads(decode_bytes(row.body))}, separators=(",", ":"))
+            yield json.dumps(head | {"body": _content(row)}, separators=(",", ":"))
         except (CodecError, ValueError) as error:
             yield json.dumps(head | {"problem": str(error)[:200]}, separators=(",", ":"))
+
+
+def _content(row: StoredBatch) -> Any:
+    if row.header.kind == BatchKind.TELEMETRY:
+        return cycle_codec.unpack(row.body).model_dump(mode="json")
+    return json.loads(decode_bytes(row.body))
 
 
 def _rosters(roster_body: RosterSource) -> Callable[[str], list[tuple[str, str]]]:

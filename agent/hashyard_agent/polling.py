@@ -17,7 +17,7 @@ from hashyard_agent.errors import MinerBusyError, MinerError, StoreError
 from hashyard_agent.fleet import Fleet, KnownMiner
 from hashyard_agent.locks import MinerLocks
 from hashyard_agent.ports import FastReader, MinerDriver, Outbox, Reading
-from hashyard_shared import codec
+from hashyard_shared import codec, cycle_codec
 from hashyard_shared.clock import US_PER_S, Clock
 from hashyard_shared.events import Event, Gap
 from hashyard_shared.protocol import BatchKind
@@ -305,7 +305,7 @@ class Poller:
             self._note_gap("store", int(running.interval_s * US_PER_S), 1, samples=len(members))
             return
         try:
-            body = codec.encode(cycle, codec.LEVEL_KEPT)
+            body = cycle_codec.pack(cycle)
             self._outbox.put(BatchKind.TELEMETRY, cycle_at_us, len(members), body)
             self._send_events()
         except StoreError as error:

@@ -5,7 +5,6 @@ slow line still makes progress and live data never waits for more than one reque
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,7 +16,8 @@ from hashyard_agent.errors import CloudRefusedError, CloudUnreachableError
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.ports import CloudLink, StoredBatch
 from hashyard_agent.retry import REFUSED_WAIT_S, cloud_retrying
-from hashyard_shared.codec import CodecError, decode_bytes
+from hashyard_shared import cycle_codec
+from hashyard_shared.codec import CodecError
 from hashyard_shared.errors import ErrorCode
 from hashyard_shared.protocol import MAX_FRAMES_PER_REQUEST, BatchesAnswer, Verdict
 
@@ -148,8 +148,6 @@ class Sync:
 
 def _roster_id(body: bytes) -> str | None:
     try:
-        document = json.loads(decode_bytes(body))
-    except (CodecError, ValueError):
+        return cycle_codec.roster_id(body)
+    except CodecError:
         return None
-    roster_id = document.get("roster_id") if isinstance(document, dict) else None
-    return roster_id if isinstance(roster_id, str) else None

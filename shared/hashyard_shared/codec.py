@@ -1,6 +1,7 @@
-"""The body of an outbox row: a version byte, then zstd-compressed JSON.
+"""The body of an outbox row: a version byte, then a zstd frame.
 
-The version byte lets a later agent store more tightly while the cloud still reads what older ones kept.
+Format 1 is JSON, for rosters, events and the cycles of older agents; format 2 is a cycle packed by column, see
+`hashyard_shared.cycle_codec`. The version byte lets the cloud still read what older agents kept.
 Decoding is bounded: a small body that unpacks to gigabytes is refused before the memory is spent.
 """
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from hashyard_shared.errors import ErrorCode, SharedError
 
 FORMAT_JSON_ZSTD: Final = 1
+FORMAT_PACKED_ZSTD: Final = 2
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 MAX_DECODED_BYTES: Final = 32 * 1024 * 1024
 LEVEL_USUAL: Final = 9
@@ -39,7 +41,7 @@ class UnknownFormatError(CodecError):
 
 def encode_bytes(data: bytes, level: int = LEVEL_USUAL) -> bytes:
     """Pack raw JSON bytes into a body; `level` is zstd's."""
-    return bytes([FORMAT_JSON_ZSTD]) + zstandard.ZstdCompressor(level=level).compress(data)
+    return bytes([FORMAT_JSON_ZSTD]) + compress(data, level)
 
 
 def encode(model: BaseModel, level: int = LEVEL_USUAL) -> bytes:
@@ -49,11 +51,21 @@ def encode(model: BaseModel, level: int = LEVEL_USUAL) -> bytes:
 
 def decode_bytes(body: bytes) -> bytes:
     """Unpack a body to its JSON bytes; raises `CodecError` or one of its kinds."""
+    return decompress(body, FORMAT_JSON_ZSTD)
+
+
+def compress(data: bytes, level: int) -> bytes:
+    """A zstd frame that says how much it unpacks to."""
+    return zstandard.ZstdCompressor(level=level).compress(data)
+
+
+def decompress(body: bytes, known_format: int) -> bytes:
+    """What is packed in a body of this format; raises `CodecError` or one of its kinds."""
     if len(body) > MAX_BODY_BYTES:
         raise TooLargeError(f"body of {len(body)} bytes is over {MAX_BODY_BYTES}")
     if not body:
         raise CodecError("body is empty")
-    if body[0] != FORMAT_JSON_ZSTD:
+    if body[0] != known_format:
         raise UnknownFormatError(f"body format {body[0]} is not known")
     try:
         size = zstandard.frame_content_size(body[1:])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hashyard_cloud.storage.telemetry.clickhouse import open_telemetry
+from hashyard_shared import cycle_codec
 from hashyard_shared.codec import decode_bytes
 from hashyard_shared.events import EventBatch, Gap
 from hashyard_shared.telemetry import Cycle, Roster
@@ -115,7 +116,7 @@ def _judge_samples(
     wanted: Counter[Sample] = Counter()
     for _, _, _, _, body in telemetry:
         if hashlib.sha256(body).hexdigest() in delivered:
-            wanted.update(_samples(Cycle.model_validate_json(decode_bytes(body)), rosters))
+            wanted.update(_samples(cycle_codec.unpack(body), rosters))
     found = Counter(asyncio.run(_stored(f"chdb://{cloud_data.absolute() / 'telemetry'}")))
     missing, extra = wanted - found, found - wanted
     verdict.lost += missing.total()

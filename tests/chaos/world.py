@@ -26,6 +26,7 @@ from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.signing_keys import SigningKeys
 from hashyard_cloud.settings import load as load_cloud
 from hashyard_demo.processes import ProcessEndedError, Program, run, wait_until
+from hashyard_shared import cycle_codec
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.codec import encode
 from hashyard_shared.protocol import BatchKind
@@ -271,7 +272,7 @@ class World:
                 outbox.put(BatchKind.ROSTER, START_US, BACKLOG_MINERS, encode(roster))
             for _ in range(cycles):
                 cycle = cycle_of(self._backlog_fleet, self._backlog_number, roster.roster_id(), self._chance)
-                outbox.put(BatchKind.TELEMETRY, cycle.cycle_at_us, BACKLOG_MINERS, encode(cycle))
+                outbox.put(BatchKind.TELEMETRY, cycle.cycle_at_us, BACKLOG_MINERS, cycle_codec.pack(cycle))
                 self._backlog_number += 1
         finally:
             outbox.close()

@@ -1,7 +1,7 @@
-"""Cycles as columns: many bodies parsed at once, checked and joined without touching a sample in Python.
+"""Cycles as columns: checked and joined without touching a sample in Python.
 
-Bodies of kind `telemetry` are the JSON of `hashyard_shared.telemetry.Cycle`. What is checked here is what that
-model says; a difference between the two is caught by a test.
+Bodies of kind `telemetry` are packed cycles (`hashyard_shared.cycle_codec`), from older agents the JSON of
+`hashyard_shared.telemetry.Cycle`. What is checked here is what that model says; a difference is caught by a test.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from pyarrow import json as pa_json
 
 from hashyard_cloud.errors import MalformedError
-from hashyard_shared.codec import decode_bytes
+from hashyard_shared import cycle_codec
+from hashyard_shared.codec import FORMAT_PACKED_ZSTD, decode_bytes
 from hashyard_shared.telemetry import COLUMN_SCALES, MAX_MINERS_PER_CYCLE, MinerState
 
 Ints = npt.NDArray[np.int64]
@@ -66,6 +67,43 @@ class CycleColumns:
 
 def parse(bodies: Sequence[bytes]) -> list[CycleColumns]:
     """Parse packed bodies; raises `CodecError` or `MalformedError` if any of them is not a cycle."""
+    packed_mark = bytes([FORMAT_PACKED_ZSTD])
+    texts = iter(_parse_json([body for body in bodies if body[:1] != packed_mark]))
+    return [_unpacked(body) if body[:1] == packed_mark else next(texts) for body in bodies]
+
+
+def _unpacked(body: bytes) -> CycleColumns:
+    head, stored = cycle_codec.split(body)
+    if not MIN_AT_US <= head.cycle_at_us <= MAX_AT_US:
+        raise MalformedError("cycle_at_us is out of range", field="cycle_at_us")
+    columns = {name: _column(name, plan, planes, head.size) for name, plan, planes in stored if name in _LISTS}
+    if missing := [name for name in _LISTS if name not in columns]:
+        raise MalformedError(f"column {missing[0]} is missing", field=missing[0])
+    _check_ranges(columns)
+    pool = columns.pop("pool")
+    _check_range("pool", pool, 0, len(head.pools) - 1)
+    interval_ms = max(round(head.interval_s * 1_000), 1)
+    return CycleColumns(
+        head.roster_id, head.cycle_at_us, interval_ms, head.size, columns, pool, head.pools
+    )
+
+
+def _column(name: str, plan: cycle_codec.ColumnPlan, planes: memoryview, size: int) -> Any:
+    """One column as a pyarrow array; `planes` holds its bytes, all lowest ones first."""
+    if not plan.width:
+        return pa.nulls(size, pa.int64())
+    stored = np.frombuffer(planes, np.uint8).reshape(plan.width, size)
+    numbers = stored[0].astype(np.int64)
+    for place in range(1, plan.width):
+        numbers |= stored[place].astype(np.int64) << (8 * place)
+    unseen = numbers == 0
+    if numbers.size and numbers.min() < 0:
+        raise MalformedError(f"column {name} has a value that is too large", field=name)
+    numbers += plan.low - 1
+    return pa.array(numbers, mask=unseen) if unseen.any() else pa.array(numbers)
+
+
+def _parse_json(bodies: Sequence[bytes]) -> list[CycleColumns]:
     lines = [decode_bytes(body).replace(b"\n", b" ").strip() for body in bodies]
     cycles: list[CycleColumns] = []
     for group in _groups(lines):
@@ -146,12 +184,15 @@ def _sizes(column: Any) -> Ints:
 
 def _check_ranges(flat: dict[str, Any]) -> None:
     for name, most in (*MAX_VALUE.items(), ("state", max(MinerState))):
-        least = min(MinerState) if name == "state" else MIN_VALUE.get(name, 0)
-        bounds = pc.min_max(flat[name]).as_py()
-        if bounds["min"] is not None and (bounds["min"] < least or bounds["max"] > most):
-            raise MalformedError(f"column {name} has a value outside {least} to {most}", field=name)
+        _check_range(name, flat[name], min(MinerState) if name == "state" else MIN_VALUE.get(name, 0), most)
     if flat["state"].null_count:
         raise MalformedError("column state has a null", field="state")
+
+
+def _check_range(name: str, column: Any, least: int, most: int) -> None:
+    bounds = pc.min_max(column).as_py()
+    if bounds["min"] is not None and (bounds["min"] < least or bounds["max"] > most):
+        raise MalformedError(f"column {name} has a value outside {least} to {most}", field=name)
 
 
 def _pools(pools: Any, index: Any, sizes: Ints) -> list[list[tuple[str, str]]]:

@@ -28,7 +28,8 @@ from hashyard_agent.ports import StoredBatch
 from hashyard_agent.sync import Sync
 from hashyard_demo.processes import wait_until
 from hashyard_shared.clock import US_PER_S, SystemClock
-from hashyard_shared.codec import LEVEL_KEPT, encode
+from hashyard_shared.codec import encode
+from hashyard_shared.cycle_codec import pack
 from hashyard_shared.protocol import BatchesAnswer, BatchKind, DesiredState, Verdict
 from hashyard_shared.telemetry import Cycle
 
@@ -72,7 +73,7 @@ def fill(outbox: SqliteOutbox, cycles: list[Cycle], roster: bytes, count: int, m
 
 
 def put(outbox: SqliteOutbox, cycle: Cycle, at_us: int, miners: int) -> int:
-    body = encode(cycle.model_copy(update={"cycle_at_us": at_us}), LEVEL_KEPT)
+    body = pack(cycle.model_copy(update={"cycle_at_us": at_us}))
     return outbox.put(BatchKind.TELEMETRY, at_us, miners, body)
 
 

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bench.outbox.run_outbox_bytes import INTERVAL_S, START_US, cycle_of, fleet, roster_of
 from hashyard_shared.clock import US_PER_S
-from hashyard_shared.codec import encode, encode_bytes
+from hashyard_shared.codec import encode
+from hashyard_shared.cycle_codec import plain, seal
 from hashyard_shared.protocol import (
     PROTOCOL_HEADER,
     PROTOCOL_VERSION,
@@ -40,7 +41,7 @@ LEVEL: Final = 3
 
 @dataclass
 class LoadAgent:
-    """One agent: `bodies` are its cycles, `texts` their different contents before the time was put in."""
+    """One agent: `bodies` are its cycles, `texts` their different packed contents before the time was put in."""
 
     miners: int
     roster: Roster
@@ -63,7 +64,7 @@ class LoadAgent:
         ]
         roster = Roster(miners=entries)
         cycles = [cycle_of(devices, at, roster.roster_id(), chance) for at in range(VARIANTS)]
-        texts = [cycle.model_copy(update={"cycle_at_us": START_US}).model_dump_json().encode() for cycle in cycles]
+        texts = [plain(cycle.model_copy(update={"cycle_at_us": START_US})) for cycle in cycles]
         return cls(miners, roster, texts)
 
     def prepare(self, cycles: int, first_at_us: int) -> None:
@@ -72,7 +73,7 @@ class LoadAgent:
         for at in range(cycles):
             at_us = first_at_us + at * INTERVAL_S * US_PER_S
             text = self.texts[at % VARIANTS].replace(place, f'"cycle_at_us":{at_us}'.encode())
-            self.frames.append(_frame(BatchKind.TELEMETRY, at + 2, at_us, self.miners, encode_bytes(text, LEVEL)))
+            self.frames.append(_frame(BatchKind.TELEMETRY, at + 2, at_us, self.miners, seal(text, LEVEL)))
 
     def request(self, secret: str) -> EnrolRequest:
         """What it enrols with. The bench hands it over directly: enrolment over the wire is rate-limited."""

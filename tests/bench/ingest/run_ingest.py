@@ -34,9 +34,8 @@ from hashyard_cloud.settings import Settings
 from hashyard_cloud.storage.telemetry.clickhouse import open_telemetry
 from hashyard_demo.processes import Program, wait_until
 from hashyard_shared.clock import US_PER_S, SystemClock
-from hashyard_shared.codec import LEVEL_KEPT, encode_bytes
+from hashyard_shared.cycle_codec import seal, unpack
 from hashyard_shared.protocol import PROTOCOL_VERSION
-from hashyard_shared.telemetry import Cycle
 
 ROWS_BUDGET_S = 6.0
 LAG_TIMEOUT_S = 300
@@ -137,7 +136,7 @@ async def counted(settings: Settings) -> dict[str, int]:
 
 def outbox_bytes_per_sample(agents: list[load.LoadAgent]) -> float:
     texts = agents[0].texts
-    return sum(len(encode_bytes(text, LEVEL_KEPT)) for text in texts) / (len(texts) * agents[0].miners)
+    return sum(len(seal(text)) for text in texts) / (len(texts) * agents[0].miners)
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -164,7 +163,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     assert {name: found[name] for name in expected} == expected, (found, expected)
     latencies_s = sorted(one for agent in agents for one in agent.latencies_s)
     costs = stages.costs_us(agents[0].texts, folder)
-    by_rows = rows.rows_per_s(rows.as_rows(Cycle.model_validate_json(agents[0].texts[0])), folder, ROWS_BUDGET_S)
+    by_rows = rows.rows_per_s(rows.as_rows(unpack(seal(agents[0].texts[0]))), folder, ROWS_BUDGET_S)
     samples_per_s = acknowledged / driven["seconds"]
     return {
         "samples_per_s": round(samples_per_s),

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from hashyard_agent.adapters.outbox import SqliteOutbox
 from hashyard_shared.clock import US_PER_S, SystemClock
-from hashyard_shared.codec import LEVEL_KEPT, encode
+from hashyard_shared.codec import encode
+from hashyard_shared.cycle_codec import pack
 from hashyard_shared.protocol import BatchKind
 from hashyard_shared.telemetry import Cycle, MinerState, Roster, RosterEntry
 
@@ -151,7 +152,7 @@ def measure(miner_count: int, cycles: int, seed: int) -> dict[str, float | int |
         for number in range(cycles):
             cycle = cycle_of(miners, number, roster.roster_id(), chance)
             started_s = time.perf_counter()
-            body = encode(cycle, LEVEL_KEPT)
+            body = pack(cycle)
             outbox.put(BatchKind.TELEMETRY, cycle.cycle_at_us, miner_count, body)
             put_s += time.perf_counter() - started_s
             body_bytes += len(body)

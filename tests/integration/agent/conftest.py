@@ -5,6 +5,7 @@ import pytest
 
 from hashyard_agent import miner_parts
 from hashyard_agent.miner_parts import MinerParts
+from hashyard_shared import cycle_codec
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.codec import decode_bytes
 from hashyard_shared.events import Event
@@ -28,7 +29,7 @@ class MemoryOutbox:
         return len(self.rows)
 
     def cycles(self) -> list[Cycle]:
-        return [Cycle.model_validate_json(decode_bytes(body)) for body in self._bodies(BatchKind.TELEMETRY)]
+        return [cycle_codec.unpack(body) for body in self._bodies(BatchKind.TELEMETRY)]
 
     def rosters(self) -> list[Roster]:
         return [Roster.model_validate_json(decode_bytes(body)) for body in self._bodies(BatchKind.ROSTER)]

@@ -16,6 +16,7 @@ from hashyard_agent.adapters.trust_file import TrustFile
 from hashyard_agent.identity import AgentIdentity
 from hashyard_agent.settings import load
 from hashyard_agent.trust import Trust
+from hashyard_shared import cycle_codec
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.codec import encode
 from hashyard_shared.enrolment import EnrolmentCode
@@ -109,7 +110,7 @@ def put_cycle(config: Path, at_us: int) -> None:
     )
     outbox = opened(config)
     outbox.put(BatchKind.ROSTER, at_us, 1, encode(roster))
-    outbox.put(BatchKind.TELEMETRY, at_us, 1, encode(cycle))
+    outbox.put(BatchKind.TELEMETRY, at_us, 1, cycle_codec.pack(cycle))
     outbox.close()
 
 

@@ -17,8 +17,9 @@ from hashyard_agent.errors import CloudRefusedError, CloudUnreachableError
 from hashyard_agent.identity import AgentIdentity, Credentials
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.sync import MAX_ISOLATED_ROWS, Sync
+from hashyard_shared import cycle_codec
 from hashyard_shared.clock import SystemClock
-from hashyard_shared.codec import encode, encode_bytes
+from hashyard_shared.codec import encode
 from hashyard_shared.errors import ErrorCode
 from hashyard_shared.protocol import (
     SYNC_NONCE_HEADER,
@@ -44,7 +45,7 @@ from hashyard_shared.signing import (
     sign,
     verify,
 )
-from hashyard_shared.telemetry import Roster
+from hashyard_shared.telemetry import Cycle, Roster
 
 ORGANISATION_KEY = new_private_key()
 AGENT_KEY = new_private_key()
@@ -153,6 +154,12 @@ def problem(status: int, code: ErrorCode, headers: dict[str, str] | None = None)
     return web.json_response(body, status=status, headers=headers)
 
 
+def empty_cycle(roster_id: str, at_us: int = 1) -> Cycle:
+    """A cycle of no miners."""
+    columns: dict[str, list[int | None]] = {name: [] for name in cycle_codec.COLUMNS}
+    return Cycle(roster_id=roster_id, cycle_at_us=at_us, interval_s=60, boot_id="b", mono_s=1, pools=[], **columns)
+
+
 @dataclass
 class Rig:
     """Agent side and cloud side."""
@@ -166,7 +173,7 @@ class Rig:
 
     def put(self, count: int) -> list[int]:
         return [
-            self.outbox.put(BatchKind.TELEMETRY, at, 1, encode_bytes(b'{"roster_id": "r", "n": %d}' % at))
+            self.outbox.put(BatchKind.TELEMETRY, at, 1, cycle_codec.pack(empty_cycle("r", at)))
             for at in range(count)
         ]
 
@@ -346,7 +353,7 @@ async def test_a_cloud_without_the_roster_gets_it_again(rig: Rig) -> None:
         return None if known else verdict(header, Verdict.RETRY, ErrorCode.ROSTER_UNKNOWN)
 
     rig.cloud.judge = judge
-    body = encode_bytes(b'{"roster_id": "%s"}' % roster.roster_id().encode())
+    body = cycle_codec.pack(empty_cycle(roster.roster_id()))
     rig.outbox.put(BatchKind.TELEMETRY, 1, 0, body)
     await rig.drain()
     assert rig.outbox.stats().rows == 0

@@ -18,6 +18,7 @@ from hashyard_agent.cloud_time import CloudTimeKeeper
 from hashyard_agent.errors import CloudRefusedError
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.sync import Sync
+from hashyard_shared import cycle_codec
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.codec import encode
 from hashyard_shared.errors import ErrorCode
@@ -68,7 +69,7 @@ class Box:
             pool=none,
             pools=[],
         )
-        return self.outbox.put(BatchKind.TELEMETRY, now_us, 1, encode(cycle))
+        return self.outbox.put(BatchKind.TELEMETRY, now_us, 1, cycle_codec.pack(cycle))
 
     async def drain(self) -> None:
         while (await self.sync.round()).batches:

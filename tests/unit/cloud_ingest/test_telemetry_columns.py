@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from hashyard_cloud.errors import MalformedError
 from hashyard_cloud.services import telemetry_columns
 from hashyard_cloud.services.parsed_cycles import ParsedCycles
-from hashyard_shared import codec
+from hashyard_cloud.services.telemetry_columns import MAX_VALUE
+from hashyard_shared import codec, cycle_codec
 from hashyard_shared.errors import SharedError
 from hashyard_shared.telemetry import COLUMN_SCALES, Cycle
 
@@ -62,6 +63,47 @@ def test_good_cycles_are_read_as_the_model_reads_them(found: list[dict[str, Any]
         assert cycle.columns["state"].to_pylist() == [int(state) for state in model.state]
         assert cycle.pool.to_pylist() == model.pool
         assert cycle.pools == model.pools
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(documents(), st.booleans()), min_size=1, max_size=4))
+def test_packed_cycles_and_those_of_older_agents_are_read_alike(found: list[tuple[dict[str, Any], bool]]) -> None:
+    models = [Cycle.model_validate(document) for document, _ in found]
+    bodies = [
+        cycle_codec.pack(model, 1) if tight else packed(document)
+        for model, (document, tight) in zip(models, found, strict=True)
+    ]
+    texts = [packed(document) for document, _ in found]
+    for one, other in zip(telemetry_columns.parse(bodies), telemetry_columns.parse(texts), strict=True):
+        assert (one.roster_id, one.cycle_at_us, one.interval_ms, one.size, one.pools) == (
+            other.roster_id,
+            other.cycle_at_us,
+            other.interval_ms,
+            other.size,
+            other.pools,
+        )
+        assert {name: column.to_pylist() for name, column in one.columns.items()} == {
+            name: column.to_pylist() for name, column in other.columns.items()
+        }
+        assert one.pool.to_pylist() == other.pool.to_pylist()
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_packed_value_out_of_range_is_refused(name: str) -> None:
+    values = {column: [1, None] for column in LISTS} | {"state": [1, 2], "pool": [0, None]}
+    cycle = Cycle(
+        roster_id="r",
+        cycle_at_us=1,
+        interval_s=60,
+        boot_id="b",
+        mono_s=1,
+        pools=[("stratum+tcp://pool.example:3333", "farm")],
+        **values,
+    )
+    assert telemetry_columns.parse([cycle_codec.pack(cycle)])[0].size == len(cycle.state)
+    too_large = cycle.model_copy(update={name: [MAX_VALUE.get(name, 5) + 1, 1]})
+    with pytest.raises(MalformedError, match=name):
+        telemetry_columns.parse([cycle_codec.pack(too_large)])
 
 
 @settings(max_examples=300, deadline=None)
