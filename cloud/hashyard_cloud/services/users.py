@@ -205,20 +205,17 @@ async def resolve(database: Database, clock: Clock, secret: str) -> Viewer | Non
     """Who holds this cookie, or None when it is unknown, idle too long, expired, or its membership has ended."""
     now_us = clock.now_us()
     async with database.reading() as tx:
-        session = await tx.users.session(secret_hash(secret))
-        if session is None or session.expires_us <= now_us or session.last_seen_us + IDLE_S * US_PER_S <= now_us:
-            return None
-        user = await tx.users.get(session.user_id)
-        organisation = await tx.organisations.get(session.organisation_id)
-        memberships = await tx.users.memberships(session.user_id)
-    here = [row for row in memberships if row.organisation_id == session.organisation_id]
-    if user is None or organisation is None or not here:
+        found = await tx.users.present(secret_hash(secret))
+    if found is None:
+        return None
+    session = found.session
+    if session.expires_us <= now_us or session.last_seen_us + IDLE_S * US_PER_S <= now_us:
         return None
     if session.last_seen_us + TOUCH_S * US_PER_S <= now_us:
         async with database.transaction() as tx:
             await tx.users.touch_session(session.session_id, now_us)
         session = replace(session, last_seen_us=now_us)
-    return Viewer(user, here[0], organisation, session)
+    return Viewer(found.user, found.membership, found.organisation, session)
 
 
 async def log_out(database: Database, secret: str) -> None:

@@ -1,21 +1,24 @@
 """Users, memberships, sessions and invitations in the relational store."""
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import BindParameter, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hashyard_cloud.errors import ConflictError
+from hashyard_cloud.services.ports.organisations import OrganisationRow
 from hashyard_cloud.services.ports.users import (
     InviteRow,
     MembershipRow,
+    PresentRow,
     ResetRow,
     Role,
     SessionRow,
     UserRow,
 )
 from hashyard_cloud.storage.rows import values
+from hashyard_cloud.storage.tables.organisations import ORGANISATIONS
 from hashyard_cloud.storage.tables.users import ATTEMPTS, INVITES, MEMBERSHIPS, RESETS, SESSIONS, USERS
 
 _LAST_SEEN = (
@@ -35,6 +38,34 @@ _MEMBERS = select(
     _LAST_SEEN.label("last_seen_us"),
     USERS.c.totp_secret.is_not(None).label("has_totp"),
 ).select_from(MEMBERSHIPS.join(USERS, USERS.c.user_id == MEMBERSHIPS.c.user_id))
+
+
+_SESSION_ID: Final[BindParameter[str]] = bindparam("session_id")
+_PRESENT = (
+    select(
+        *SESSIONS.c,
+        *USERS.c,
+        *ORGANISATIONS.c,
+        MEMBERSHIPS.c.role,
+        MEMBERSHIPS.c.customer_id,
+        MEMBERSHIPS.c.created_us,
+    )
+    .select_from(
+        SESSIONS.join(USERS, USERS.c.user_id == SESSIONS.c.user_id)
+        .join(ORGANISATIONS, ORGANISATIONS.c.organisation_id == SESSIONS.c.organisation_id)
+        .join(
+            MEMBERSHIPS,
+            (MEMBERSHIPS.c.user_id == SESSIONS.c.user_id)
+            & (MEMBERSHIPS.c.organisation_id == SESSIONS.c.organisation_id),
+        )
+    )
+    .where(SESSIONS.c.session_id == _SESSION_ID)
+    .order_by(MEMBERSHIPS.c.created_us)
+    .limit(1)
+)
+_SESSION_NAMES: Final = [column.name for column in SESSIONS.c]
+_USER_NAMES: Final = [column.name for column in USERS.c]
+_ORGANISATION_NAMES: Final = [column.name for column in ORGANISATIONS.c]
 
 
 def _fields(record: Row[tuple[Any, ...]]) -> dict[str, Any]:
@@ -130,6 +161,29 @@ class UsersStore:
         query = select(SESSIONS).where(SESSIONS.c.session_id == session_id)
         record = (await self._connection.execute(query)).one_or_none()
         return SessionRow(**_fields(record)) if record else None
+
+    async def present(self, session_id: str) -> PresentRow | None:
+        record = (await self._connection.execute(_PRESENT, {"session_id": session_id})).first()
+        if record is None:
+            return None
+        after_session = len(_SESSION_NAMES)
+        after_user = after_session + len(_USER_NAMES)
+        session = SessionRow(**dict(zip(_SESSION_NAMES, record[:after_session], strict=True)))
+        user = UserRow(**dict(zip(_USER_NAMES, record[after_session:after_user], strict=True)))
+        organisation = OrganisationRow(**dict(zip(_ORGANISATION_NAMES, record[after_user:-3], strict=True)))
+        role, customer_id, created_us = record[-3:]
+        membership = MembershipRow(
+            organisation_id=session.organisation_id,
+            user_id=user.user_id,
+            email=user.email,
+            name=user.name,
+            role=Role(role),
+            customer_id=customer_id,
+            created_us=created_us,
+            last_seen_us=session.last_seen_us,
+            has_totp=user.totp_secret is not None,
+        )
+        return PresentRow(session, user, organisation, membership)
 
     async def touch_session(self, session_id: str, last_seen_us: int) -> None:
         query = update(SESSIONS).where(SESSIONS.c.session_id == session_id)

@@ -3,6 +3,7 @@
 "0.0" means it stopped, "no data" means it could not be seen, a dash means it does not apply.
 """
 
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,6 +16,7 @@ DASH: Final = "\N{EN DASH}"
 MINUS: Final = "\N{MINUS SIGN}"
 MICRO: Final = 1_000_000
 _SIGNS: Final = {"USD": "$", "EUR": "€\N{NO-BREAK SPACE}", "GBP": "£", "CAD": "CA$", "AUD": "A$"}
+STAMPS_REMEMBERED: Final = 4_000
 _US_PER_DAY: Final = 86_400 * US_PER_S
 _US_PER_HOUR: Final = 3_600 * US_PER_S
 _US_PER_MINUTE: Final = 60 * US_PER_S
@@ -126,6 +128,8 @@ def local_text(at_us: int, timezone: str, now_us: int) -> str:
     return f"{local.day} {local:%b %H:%M}"
 
 
+# The rows of a list were mostly read in the same cycle.
+@lru_cache(maxsize=STAMPS_REMEMBERED)
 def _stamp(at_us: int, text: str) -> Markup:
     moment = utc(at_us)
     return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(

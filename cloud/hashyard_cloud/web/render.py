@@ -1,5 +1,6 @@
 """Templates: one environment, the filters for numbers and times, and what every page needs."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from hashyard_cloud.web import format as formats
 from hashyard_cloud.web.static_files import StaticFiles
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+ICONS_REMEMBERED: Final = 1_000
 ENVIRONMENT: Final = web.AppKey("ENVIRONMENT", Environment)
 STATIC: Final = web.AppKey("STATIC", StaticFiles)
 
@@ -61,6 +63,8 @@ def _age(context: Context, at_us: int | None) -> Markup:
 
 
 def _icon(sprite: str) -> Any:
+    # A list draws the same few icons hundreds of times.
+    @lru_cache(maxsize=ICONS_REMEMBERED)
     def icon(name: str, label: str = "", size: int = 18, css: str = "") -> Markup:
         """An icon of the sprite; with a label it is read aloud, without it is decoration."""
         described = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')

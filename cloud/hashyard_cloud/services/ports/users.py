@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from hashyard_cloud.services.ports.organisations import OrganisationRow
+
 
 class Role(StrEnum):
     """What a member may do. Customer members have `customer_id` set and see that customer only."""
@@ -60,6 +62,16 @@ class SessionRow:
     expires_us: int
     view_customer_id: str | None
     remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresentRow:
+    """A session with whom it belongs to, where, and in which role."""
+
+    session: SessionRow
+    user: UserRow
+    organisation: OrganisationRow
+    membership: MembershipRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +131,10 @@ class UsersStore(Protocol):
     async def add_session(self, row: SessionRow) -> None: ...
 
     async def session(self, session_id: str) -> SessionRow | None: ...
+
+    async def present(self, session_id: str) -> PresentRow | None:
+        """The session, its user, its organisation and the membership there, in one read: every request asks."""
+        ...
 
     async def touch_session(self, session_id: str, last_seen_us: int) -> None: ...
 
