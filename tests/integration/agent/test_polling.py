@@ -90,6 +90,50 @@ async def test_a_fault_shows_as_a_state_and_never_as_zeros(
             await poller.cycle(0.5)
 
 
+SEEN: list[tuple[str, dict[str, Any], set[MinerState], bool | None]] = [
+    ("auth", {"password": "another"}, {MinerState.ONLINE}, True),
+    ("blank_pools", {}, {MinerState.ONLINE}, False),
+    ("blank_pools", {"mode": "empty"}, {MinerState.ONLINE}, False),
+    ("lie", {}, {MinerState.ONLINE}, True),
+    ("after_restart_only", {}, {MinerState.ONLINE}, True),
+    ("die_on_write", {}, {MinerState.ONLINE}, True),
+    ("lose_pools", {}, {MinerState.DEGRADED}, False),
+    ("restart", {"mode": "reboot"}, {MinerState.UNREACHABLE, MinerState.DEGRADED}, None),
+]
+"""Faults that a reading survives or sees for what they are: the right states, and whether the pool is seen."""
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        "antminer-old",
+        "antminer-s19",
+        "avalon",
+        "bitaxe",
+        "braiins",
+        "cgminer",
+        "luxos",
+        "vnish",
+        "whatsminer-v2",
+        "whatsminer-v3",
+    ],
+)
+async def test_a_fault_that_a_reading_survives_is_not_made_worse(
+    simulated_site: "StartSite", parts: MinerParts, outbox: Any, family: str
+) -> None:
+    subnet = "127.20.33.0/28"
+    site = await asyncio.to_thread(simulated_site, subnet, {family: len(SEEN)}, "--restart-seconds", "60")
+    poller = await polled(parts, subnet, outbox)
+    for number, (kind, params, _, _) in enumerate(SEEN, start=1):
+        site.fault(f"127.20.33.{number}", kind, **params)
+    await poller.cycle(1.0)
+    rows = outbox.last()
+    for number, (kind, params, states, pool_seen) in enumerate(SEEN, start=1):
+        row = rows[f"127.20.33.{number}"]
+        assert row["state"] in states, (kind, params)
+        assert pool_seen in {row["pool"] is not None, None}, (kind, params)
+
+
 async def test_a_stopped_miner_is_degraded_with_a_real_zero(
     simulated_site: "StartSite", parts: MinerParts, outbox: Any
 ) -> None:
