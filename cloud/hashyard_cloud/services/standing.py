@@ -151,7 +151,7 @@ async def standing(tx: Transaction, customer: CustomerRow) -> Standing:
     invoices = await tx.invoices.all(organisation_id, customer_id=customer_id)
     owed = [row for row in invoices if row.state.owed and row.currency == customer.currency]
     opened = await tx.ledger.open_by_invoice(organisation_id, [row.invoice_id for row in owed])
-    credit = await tx.ledger.credits(organisation_id)
+    credit = await tx.ledger.credits(organisation_id, customer_id)
     since_us = min(at_pool, default=None)
     if since_us is None and case is not None and case.state.live:
         since_us = case.opened_us

@@ -111,7 +111,7 @@ async def report(
     for one in await tx.equipment.assignments(organisation_id, customer_id=customer_id):
         if one.from_us < last_us and (one.to_us is None or one.to_us > first_us):
             held[one.unit_id].append(one)
-    units = {row.unit_id: row for row in await tx.equipment.all(organisation_id) if row.unit_id in held}
+    units = {row.unit_id: row for row in await tx.equipment.some(organisation_id, sorted(held))}
     by_miner = {name: unit for unit in units.values() if (name := miner_id(unit.mac, None)) is not None}
     rows = await tx.rollups.days(organisation_id, sorted(by_miner), first_us, last_us) if by_miner else []
     by_day: dict[int, list[RollupRow]] = defaultdict(list)

@@ -1,5 +1,6 @@
 """Contracts and their versions in the relational store."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, update
@@ -109,12 +110,16 @@ class ContractsStore:
     async def version_at(self, organisation_id: str, contract_id: str, at_us: int) -> ContractVersionRow | None:
         return _in_force(await self.versions(organisation_id, contract_id), at_us)
 
-    async def versions_at(self, organisation_id: str, at_us: int) -> dict[str, ContractVersionRow]:
+    async def versions_at(
+        self, organisation_id: str, at_us: int, contract_ids: Sequence[str] | None = None
+    ) -> dict[str, ContractVersionRow]:
         query = (
             select(CONTRACT_VERSIONS)
             .where(CONTRACT_VERSIONS.c.organisation_id == organisation_id)
             .order_by(CONTRACT_VERSIONS.c.contract_id, CONTRACT_VERSIONS.c.version)
         )
+        if contract_ids is not None:
+            query = query.where(CONTRACT_VERSIONS.c.contract_id.in_(contract_ids))
         by_contract: dict[str, list[ContractVersionRow]] = {}
         for record in (await self._connection.execute(query)).all():
             row = _version(record)

@@ -40,6 +40,7 @@ from hashyard_cloud.storage.jobs import JobsStore
 from hashyard_cloud.storage.journal import JournalStore
 from hashyard_cloud.storage.leases import LeasesStore
 from hashyard_cloud.storage.ledger import LedgerStore
+from hashyard_cloud.storage.listings import ListingsStore
 from hashyard_cloud.storage.miners import MinersStore
 from hashyard_cloud.storage.notices import NoticesStore
 from hashyard_cloud.storage.organisations import OrganisationsStore
@@ -89,6 +90,10 @@ class SqlTransaction:
     @cached_property
     def fleet(self) -> FleetStore:
         return FleetStore(self.connection)
+
+    @cached_property
+    def listings(self) -> ListingsStore:
+        return ListingsStore(self.connection)
 
     @cached_property
     def organisations(self) -> OrganisationsStore:

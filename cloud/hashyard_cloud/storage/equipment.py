@@ -1,5 +1,6 @@
 """Units and their dated assignments in the relational store."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, and_, insert, select, update
@@ -11,6 +12,7 @@ from hashyard_cloud.services.ports.equipment import AssignmentRow, BoundUnit, Un
 from hashyard_cloud.storage.rows import values
 from hashyard_cloud.storage.tables.customers import CUSTOMERS
 from hashyard_cloud.storage.tables.equipment import UNIT_ASSIGNMENTS, UNITS
+from hashyard_cloud.storage.upserts import pieces
 
 _OPEN = and_(UNIT_ASSIGNMENTS.c.unit_id == UNITS.c.unit_id, UNIT_ASSIGNMENTS.c.to_us.is_(None))
 
@@ -77,6 +79,13 @@ class EquipmentStore:
         records = (await self._connection.execute(query.order_by(UNITS.c.label))).all()
         return [_unit(record) for record in records]
 
+    async def some(self, organisation_id: str, unit_ids: Sequence[str]) -> list[UnitRow]:
+        found: list[UnitRow] = []
+        for piece in pieces(unit_ids):
+            query = select(UNITS).where(UNITS.c.organisation_id == organisation_id, UNITS.c.unit_id.in_(piece))
+            found += [_unit(record) for record in (await self._connection.execute(query)).all()]
+        return found
+
     async def bound(
         self,
         organisation_id: str,
@@ -96,6 +105,9 @@ class EquipmentStore:
         )
         if site_id is not None:
             query = query.where(UNITS.c.site_id == site_id)
+        if customer_id is not None or contract_id is not None:
+            # Said once more, so that the index over owners is used.
+            query = query.where(UNIT_ASSIGNMENTS.c.organisation_id == organisation_id)
         if customer_id is not None:
             query = query.where(UNIT_ASSIGNMENTS.c.customer_id == customer_id)
         if contract_id is not None:

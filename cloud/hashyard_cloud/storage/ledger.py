@@ -40,13 +40,15 @@ class LedgerStore:
             record[0]: int(record[1]) for record in (await self._connection.execute(query.group_by(column))).all()
         }
 
-    async def credits(self, organisation_id: str) -> Mapping[tuple[str, str], int]:
+    async def credits(self, organisation_id: str, customer_id: str | None = None) -> Mapping[tuple[str, str], int]:
         customer, currency = LEDGER_ENTRIES.c.customer_id, LEDGER_ENTRIES.c.currency
         query = (
             select(customer, currency, func.sum(LEDGER_ENTRIES.c.amount_micro))
             .where(LEDGER_ENTRIES.c.organisation_id == organisation_id, LEDGER_ENTRIES.c.invoice_id.is_(None))
             .group_by(customer, currency)
         )
+        if customer_id is not None:
+            query = query.where(customer == customer_id)
         records = (await self._connection.execute(query)).all()
         return {(record[0], record[1]): -int(record[2]) for record in records}
 

@@ -1,11 +1,12 @@
 """Between frozen row dataclasses and what SQLAlchemy binds and answers."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import Row
+from sqlalchemy import Row, Table
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -37,6 +38,15 @@ def loaded(kind: type[RowClass], record: Row[Any]) -> RowClass:
     """The row dataclass of a record; text back to enumerations."""
     found = dict(record._mapping)  # noqa: SLF001 - SQLAlchemy's public mapping access is spelled so
     for name, enumeration in _enumerations(kind).items():  # type: ignore[arg-type] # every row class is a dataclass
+        if found[name] is not None:
+            found[name] = enumeration(found[name])
+    return kind(**found)
+
+
+def loaded_plain(kind: type[RowClass], table: Table, record: Sequence[Any]) -> RowClass:
+    """The row dataclass from the first columns of a record, which are the table's in their order."""
+    found = dict(zip(table.c.keys(), record, strict=False))
+    for name, enumeration in _enumerations(kind).items():  # type: ignore[arg-type] # as above
         if found[name] is not None:
             found[name] = enumeration(found[name])
     return kind(**found)

@@ -1,6 +1,7 @@
 """Lists: search, sort and page live in the address."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 from urllib.parse import urlencode
 
@@ -70,6 +71,11 @@ class Page:
         if self.sort != name:
             return ""
         return "descending" if self.descending else "ascending"
+
+
+def one_of(kind: type[StrEnum], text: str | None) -> str | None:
+    """The address's word where it is one of these, else None: what cannot be understood filters nothing."""
+    return text if text in {item.value for item in kind} else None
 
 
 def page_of(path: str, query: MultiMapping[str], *, sorts: tuple[str, ...], size: int = 25) -> Page:

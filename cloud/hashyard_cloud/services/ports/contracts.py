@@ -1,5 +1,6 @@
 """Contracts and their dated versions. Terms are never edited back: a change is a new version from a date on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -149,7 +150,9 @@ class ContractsStore(Protocol):
         """The version in force at this time; before the first one came into force, the first."""
         ...
 
-    async def versions_at(self, organisation_id: str, at_us: int) -> dict[str, ContractVersionRow]:
+    async def versions_at(
+        self, organisation_id: str, at_us: int, contract_ids: Sequence[str] | None = None
+    ) -> dict[str, ContractVersionRow]:
         """For every contract of the organisation, the version in force at this time, by contract_id."""
         ...
 

@@ -30,6 +30,7 @@ from hashyard_cloud.services.ports.jobs import JobsStore
 from hashyard_cloud.services.ports.journal import JournalStore
 from hashyard_cloud.services.ports.leases import LeasesStore
 from hashyard_cloud.services.ports.ledger import LedgerStore
+from hashyard_cloud.services.ports.listings import ListingsStore
 from hashyard_cloud.services.ports.miners import MinersStore
 from hashyard_cloud.services.ports.notices import NoticesStore
 from hashyard_cloud.services.ports.organisations import OrganisationsStore
@@ -59,6 +60,9 @@ class Transaction(Protocol):
 
     @property
     def fleet(self) -> FleetStore: ...
+
+    @property
+    def listings(self) -> ListingsStore: ...
 
     @property
     def organisations(self) -> OrganisationsStore: ...

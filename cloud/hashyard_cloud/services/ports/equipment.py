@@ -1,5 +1,6 @@
 """Equipment: billed units, and who had each of them from when to when."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -73,6 +74,10 @@ class EquipmentStore(Protocol):
 
     async def all(self, organisation_id: str, site_id: str | None = None) -> list[UnitRow]:
         """By label."""
+        ...
+
+    async def some(self, organisation_id: str, unit_ids: Sequence[str]) -> list[UnitRow]:
+        """These units, in no order; those that are not there are left out."""
         ...
 
     async def bound(

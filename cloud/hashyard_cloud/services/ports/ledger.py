@@ -55,8 +55,8 @@ class LedgerStore(Protocol):
         """What is open, in micro-units, on these invoices or on all; invoices without entries are missing."""
         ...
 
-    async def credits(self, organisation_id: str) -> Mapping[tuple[str, str], int]:
-        """The credit balance by customer and currency, in micro-units."""
+    async def credits(self, organisation_id: str, customer_id: str | None = None) -> Mapping[tuple[str, str], int]:
+        """The credit balance by customer and currency, in micro-units; of all or of this customer."""
         ...
 
     async def by_reference(self, organisation_id: str, reference: str) -> list[LedgerRow]:

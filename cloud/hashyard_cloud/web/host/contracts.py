@@ -15,10 +15,11 @@ from hashyard_cloud.services.ports.contracts import (
     ContractVersionRow,
 )
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter
+from hashyard_cloud.services.ports.listings import ListFilter
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import format as formats
 from hashyard_cloud.web import keys
-from hashyard_cloud.web.lists import page_of
+from hashyard_cloud.web.lists import one_of, page_of
 from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import MANAGERS, actor_of, fields, go, host_page, show
 
@@ -55,31 +56,32 @@ async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /contracts."""
     now_us = request.app[keys.CLOCK].now_us()
     page = page_of("/contracts", request.query, sorts=("created",))
+    wanted = ListFilter(
+        state=one_of(ContractState, page.query.get("state")),
+        search=page.search,
+        limit=page.size,
+        offset=page.offset,
+    )
     async with request.app[keys.DATABASE].reading() as tx:
-        rows = await tx.contracts.all(viewer.organisation_id)
-        versions = await tx.contracts.versions_at(viewer.organisation_id, now_us)
-        names = {row.customer_id: row.name for row in await tx.customers.all(viewer.organisation_id)}
+        found, total = await tx.listings.contracts(viewer.organisation_id, wanted)
+        rows = [row for row, _ in found]
+        versions = await tx.contracts.versions_at(
+            viewer.organisation_id, now_us, [row.contract_id for row in rows]
+        )
+        counts = await tx.listings.contract_counts(viewer.organisation_id)
     by_contract = await request.app[MEMORY].get(
         viewer.organisation_id, "contracts", lambda: _totals(request, viewer)
     )
-    state = page.query.get("state")
-    text = page.search.lower()
-    wanted = [
-        row
-        for row in rows
-        if (not state or row.state.value == state)
-        and text in f"{row.number} {names.get(row.customer_id, '')}".lower()
-    ]
     return show(
         request,
         viewer,
         "host/contracts/index.html",
-        rows=wanted[page.offset : page.offset + page.size],
-        every=rows,
+        rows=rows,
+        counts=counts,
         versions=versions,
         by_contract=by_contract,
-        names=names,
-        page=page.of(len(wanted)),
+        names={row.customer_id: name for row, name in found},
+        page=page.of(total),
         states=list(ContractState),
     )
 

@@ -10,9 +10,10 @@ from hashyard_cloud.domain.money import Money
 from hashyard_cloud.errors import CloudError, ConflictError, MalformedError
 from hashyard_cloud.services import customers, invoices
 from hashyard_cloud.services.ports.contracts import ContractState
+from hashyard_cloud.services.ports.listings import ListFilter
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys
-from hashyard_cloud.web.lists import page_of
+from hashyard_cloud.web.lists import one_of, page_of
 from hashyard_cloud.web.pages import MONEY, actor_of, fields, go, host_page, show
 from hashyard_shared.ids import new_id
 
@@ -35,26 +36,26 @@ def routes() -> list[web.RouteDef]:
 async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /invoices."""
     page = page_of("/invoices", request.query, sorts=("created",), size=50)
+    wanted = ListFilter(
+        state=one_of(InvoiceState, page.query.get("state")),
+        search=page.search,
+        limit=page.size,
+        offset=page.offset,
+    )
     async with request.app[keys.DATABASE].reading() as tx:
-        rows = await tx.invoices.all(viewer.organisation_id)
-        opened = await tx.ledger.open_by_invoice(viewer.organisation_id)
-        names = {row.customer_id: row.name for row in await tx.customers.all(viewer.organisation_id)}
-    state, text = page.query.get("state"), page.search.lower()
-    wanted = [
-        row
-        for row in rows
-        if (not state or row.state.value == state)
-        and text in f"{row.number} {names.get(row.customer_id, '')}".lower()
-    ]
+        found, total = await tx.listings.invoices(viewer.organisation_id, wanted)
+        rows = [row for row, _ in found]
+        opened = await tx.ledger.open_by_invoice(viewer.organisation_id, [row.invoice_id for row in rows])
+        counts = await tx.listings.invoice_counts(viewer.organisation_id)
     return show(
         request,
         viewer,
         "host/invoices/index.html",
-        rows=wanted[page.offset : page.offset + page.size],
-        every=rows,
-        page=page.of(len(wanted)),
+        rows=rows,
+        counts=counts,
+        page=page.of(total),
         opened=opened,
-        names=names,
+        names={row.customer_id: name for row, name in found},
         states=list(InvoiceState),
     )
 

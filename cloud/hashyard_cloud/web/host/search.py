@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from hashyard_cloud.services.ports.fleet import UnitFilter
+from hashyard_cloud.services.ports.listings import ListFilter
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys
 from hashyard_cloud.web.lists import MAX_SEARCH_CHARS
@@ -23,17 +24,13 @@ async def search(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     text = request.query.get("q", "").strip()[:MAX_SEARCH_CHARS]
     if not text:
         return go("/fleet")
-    low = text.lower()
+    wanted = UnitFilter(search=text, limit=SHOWN)
+    listed = ListFilter(search=text, numbers_only=True, limit=SHOWN)
     async with request.app[keys.DATABASE].reading() as tx:
-        customers = [
-            row
-            for row in await tx.customers.all(viewer.organisation_id)
-            if low in f"{row.name} {row.company} {row.email} {row.billing_email}".lower()
-        ]
-        wanted = UnitFilter(search=text, limit=SHOWN)
+        customers, _ = await tx.listings.customers(viewer.organisation_id, text, SHOWN)
         units, total = await tx.fleet.units(viewer.organisation_id, wanted, request.app[keys.CLOCK].now_us())
-        contracts = [row for row in await tx.contracts.all(viewer.organisation_id) if low in row.number.lower()]
-        invoices = [row for row in await tx.invoices.all(viewer.organisation_id) if low in row.number.lower()]
+        contracts = [row for row, _ in (await tx.listings.contracts(viewer.organisation_id, listed))[0]]
+        invoices = [row for row, _ in (await tx.listings.invoices(viewer.organisation_id, listed))[0]]
     hits = [f"/customers/{row.customer_id}" for row in customers] + [f"/equipment/{row.unit_id}" for row in units]
     hits += [f"/contracts/{row.contract_id}" for row in contracts]
     hits += [f"/invoices/{row.invoice_id}" for row in invoices]
@@ -44,10 +41,10 @@ async def search(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         viewer,
         "host/search/page.html",
         text=text,
-        customers=customers[:SHOWN],
+        customers=customers,
         units=units,
         units_total=total,
-        contracts=contracts[:SHOWN],
-        invoices=invoices[:SHOWN],
+        contracts=contracts,
+        invoices=invoices,
         hits=len(hits),
     )

@@ -87,12 +87,12 @@ async def _context(request: web.Request, viewer: Viewer) -> dict[str, object]:
 async def _history(request: web.Request, viewer: Viewer, unit: UnitView) -> list[HistoryLine]:
     lines = []
     async with request.app[keys.DATABASE].reading() as tx:
-        contracts = {row.contract_id: row for row in await tx.contracts.all(viewer.organisation_id)}
-        names = {row.customer_id: row.name for row in await tx.customers.all(viewer.organisation_id)}
-        for item in await tx.equipment.assignments(viewer.organisation_id, unit_id=unit.unit_id):
-            contract = contracts.get(item.contract_id)
+        held = await tx.equipment.assignments(viewer.organisation_id, unit_id=unit.unit_id)
+        for item in held[:HISTORY_LINES]:
+            contract = await tx.contracts.get(viewer.organisation_id, item.contract_id)
+            customer = await tx.customers.get(viewer.organisation_id, item.customer_id)
             number = contract.number if contract else ""
-            name = names.get(item.customer_id, "")
+            name = customer.name if customer else ""
             lines.append(HistoryLine(item.from_us, "certificate", f"Assigned to {name}", number))
             if item.to_us is not None:
                 ended = f"{number}, by {item.ended_by}" if item.ended_by else number
