@@ -65,9 +65,14 @@ class Link:
 
     def watch(self, now_s: float) -> None:
         """Look at the table now and then."""
-        if self._links and now_s - self._read_at_s > REFRESH_S:
-            self._answered.update(answering())
+        if now_s - self._read_at_s > REFRESH_S:
+            self.look()
             self._read_at_s = now_s
+
+    def look(self) -> None:
+        """Look at the table now."""
+        if self._links:
+            self._answered.update(answering())
 
     def is_absent(self, ip: str) -> bool:
         """On a link of our own and nobody answered for it there; False where a router is between."""

@@ -74,6 +74,8 @@ class _State:
     queue: deque[_Probe]
     open_ports: dict[str, list[int]] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
+    silent: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Taken for absent because nobody had answered for them on the link, with the ports not asked."""
     settled: int = 0
     overflows: int = 0
     unsettled: int = 0
@@ -146,7 +148,7 @@ class _Run:
         total = len(self._state.queue)
         reported_s = started_s
         try:
-            while (self._state.queue or self._in_flight) and not self._stop.is_set():
+            while (self._state.queue or self._in_flight or self._ask_late_ones()) and not self._stop.is_set():
                 self._start_some()
                 self._collect()
                 self._link.watch(time.monotonic())
@@ -227,7 +229,21 @@ class _Run:
             if probe.sock is not None:
                 self._forget(probe)
                 absent = self._link.is_absent(probe.ip)
+                if absent and probe.ip not in self._state.asked:
+                    self._state.silent[probe.ip] = probe.rest
                 self._settle(probe, errno.EHOSTUNREACH if absent else errno.ETIMEDOUT, now_s)
+
+    def _ask_late_ones(self) -> bool:
+        """Ask those on their other ports that were silent, and for which somebody did answer in the end.
+
+        A busy machine, or a table that changed while it was read, shows an answer late.
+        """
+        self._link.look()
+        silent, self._state.silent = self._state.silent, {}
+        for ip, rest in silent.items():
+            if not self._link.is_absent(ip):
+                self._state.queue.extend(_Probe(ip, port, ()) for port in rest)
+        return bool(self._state.queue)
 
     def _forget(self, probe: _Probe) -> None:
         sock, probe.sock = probe.sock, None

@@ -164,6 +164,8 @@ def measure(runs: int, large: bool) -> dict[str, Any]:
                 f"  ours: {ratio(run, live):.1%} in {run['wall_s']:.1f} s, {run['cpu_s']:.2f} s CPU; "
                 f"known again in {run['known_wall_s']:.2f} s; {run['overflows']} overflows"
             )
+            for missed in sorted(set(live) - set(run["found"])):
+                say(f"  missed {missed}{' (drops port 80)' if missed in live[::FILTERED_SHARE] else ''}")
     with joined_by_a_cable(SMALL, live), responding():
         theirs = in_the_agents_namespace("--pyasic", SMALL)  # in fresh namespaces: nothing of ours in its way
         say(f"  pyasic: {ratio(theirs, live):.1%} in {theirs['wall_s']:.1f} s, {theirs['cpu_s']:.2f} s CPU")
