@@ -25,6 +25,7 @@ from hashyard_agent.errors import CloudError, SettingsError
 from hashyard_agent.health import HealthReporter, Vitals
 from hashyard_agent.identity import AgentIdentity
 from hashyard_agent.key_change import KeyChanges, KeyRing
+from hashyard_agent.key_rotations import KeyRotations
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.local_site import LocalSiteView
 from hashyard_agent.local_web.server import LocalWeb
@@ -224,7 +225,7 @@ async def _cloud_side(
 ) -> CloudSide:
     outbox = _outbox(settings, identity, clock)
     stack.callback(outbox.close)
-    trust = TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file)
+    trust = enforcement_parts.trust_files(settings)
     on_time: list[Callable[[Envelope], bool]] = []
     cloud_time = CloudTimeKeeper(
         outbox, clock, boot_id=boot, agent_id=identity.agent_id, signing_keys=lambda: _signing_keys(trust)
@@ -249,7 +250,8 @@ async def _cloud_side(
     monitor = LinkMonitor(outbox, clock)
     sync = Sync(outbox, link, monitor)
     outbox.on_put = sync.wake
-    feed = DesiredFeed(link, outbox, monitor, cloud_time, site_id=identity.site_id)
+    rotations = KeyRotations(trust, outbox, clock)
+    feed = DesiredFeed(link, outbox, monitor, cloud_time, rotations.offer, site_id=identity.site_id)
     key_changes = KeyChanges(ring, monitor)
     feed.subscribe(key_changes.offer)
     return CloudSide(outbox, monitor, cloud_time, sync, feed, on_time, ring, key_changes)

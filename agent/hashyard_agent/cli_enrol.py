@@ -21,7 +21,7 @@ from hashyard_agent.version import agent_version
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.enrolment import EnrolmentCode
 from hashyard_shared.errors import ErrorCode
-from hashyard_shared.signing import grouped
+from hashyard_shared.signing import decode_base64, fingerprint, grouped
 
 _WHAT_TO_DO = {
     ErrorCode.CODE_USED: "The code was used already. Make a new one on the site's page in the cloud.",
@@ -29,6 +29,7 @@ _WHAT_TO_DO = {
     ErrorCode.CODE_UNKNOWN: "The cloud does not know this code. Check it for typing errors, or make a new one.",
     ErrorCode.RATE_LIMITED: "Too many tries. Wait a few minutes and try again.",
     ErrorCode.PROTOCOL_TOO_OLD: "This agent is too old for that cloud. Install the current version.",
+    ErrorCode.PROTOCOL_TOO_NEW: "This agent is newer than that cloud. Have the cloud updated first.",
 }
 
 
@@ -125,6 +126,9 @@ def _show(offer: Offer) -> bool:
         f"This agent     {grouped(offer.agent_fingerprint)}   compare with the site's page in the cloud",
     ]
     lines += [f"Signing key    {grouped(text)}   {_origin(text, offer)}" for text in offer.signing_fingerprints]
+    if answer.recovery_key is not None:
+        shown = grouped(fingerprint(decode_base64(answer.recovery_key)))
+        lines.append(f"Recovery key   {shown}   may replace the signing keys")
     if offer.replaces is not None:
         lines.append(f"Replaces       {offer.replaces.name} ({offer.replaces.agent_id}) on this machine")
     if answer.holding_pools:

@@ -15,6 +15,7 @@ from hashyard_agent.adapters.site_trust import TrustFiles, save_recorded, writab
 from hashyard_agent.adapters.trust_file import TrustFile
 from hashyard_agent.enforcement.model import Change, JournalEntry
 from hashyard_agent.enforcement.sealing import opened
+from hashyard_agent.enforcement_parts import trust_files
 from hashyard_agent.errors import SettingsError
 from hashyard_agent.settings import Settings, load
 from hashyard_agent.trust import KEY_SLOTS, RecordedCustomer, RecordedPool, RecordedPools, Trust
@@ -25,7 +26,9 @@ from hashyard_shared.trust import HoldingPool
 
 PEM_HINT: Final = "keep it off this machine: whoever has it can read the snapshots"
 
-trust_app = typer.Typer(help="What is pinned on site: signing keys and holding pools.", no_args_is_help=True)
+trust_app = typer.Typer(
+    help="What is pinned on site: signing keys and holding pools.", invoke_without_command=True
+)
 pools_app = typer.Typer(help="Customers' pools with their passwords, recorded on site.", no_args_is_help=True)
 
 ConfigOption = Annotated[
@@ -35,12 +38,20 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document inst
 PasswordOption = Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for when not given.")]
 
 
+@trust_app.callback()
+def trust_alone(context: typer.Context, config: ConfigOption = None, json_: JsonOption = False) -> None:
+    """What is pinned on site: signing keys and holding pools. Without a command: show them."""
+    if context.invoked_subcommand is None:
+        list_trust(config, json_)
+
+
 @trust_app.command("list")
 def list_trust(config: ConfigOption = None, json_: JsonOption = False) -> None:
-    """Show the pinned keys with their fingerprints, the holding pools, and what was revoked."""
+    """Show both key slots with their fingerprints, the holding pools, and what was revoked."""
     settings = load(config)
     path = settings.enforcement.trust_file
-    trust = TrustFiles(path, settings.recorded_pools_file).trust()
+    files = trust_files(settings)
+    trust, pinned = files.trust(), files.pinned()
     if json_:
         document = trust.model_dump(
             mode="json", exclude={"holding_pools": {"__all__": {"password"}}, "retired_pools": True}
@@ -49,9 +60,9 @@ def list_trust(config: ConfigOption = None, json_: JsonOption = False) -> None:
         return
     typer.echo(f"Organisation  {trust.organisation_id}\nSite          {trust.site_id}")
     for slot, key in enumerate(trust.signing_keys, start=1):
-        print_of = _print_of(key)
-        note = "   REVOKED" if trust.is_revoked(print_of) else ""
-        typer.echo(f"Key {slot}         {grouped(print_of)}{note}")
+        typer.echo(f"Key {slot}         {grouped(_print_of(key))}   {_key_note(trust, pinned, slot, key)}")
+    if trust.recovery_key is not None:
+        typer.echo(f"Recovery key  {grouped(_print_of(trust.recovery_key))}   may replace both keys")
     for print_of in trust.revoked_keys:
         typer.echo(f"Revoked       {grouped(print_of)}")
     for pool in trust.holding_pools:
@@ -66,6 +77,29 @@ def list_trust(config: ConfigOption = None, json_: JsonOption = False) -> None:
     typer.echo(f"Snapshots     {sealed}")
     if writable_by_agent(path):
         typer.echo(f"Warning: this user can change {path}; on a real site it belongs to root.", err=True)
+
+
+@trust_app.command("pin-rotated")
+def pin_rotated(config: ConfigOption = None) -> None:
+    """Pin the keys that the taken rotations led to, so that nothing rests on the agent's own file any more."""
+    files = trust_files(load(config))
+    slots = files.slots()
+    if not slots.sequence:
+        raise SettingsError("no rotation was taken since the keys were pinned")
+    fields = {"signing_keys": slots.trust.signing_keys, "revoked_keys": slots.trust.revoked_keys}
+    shown = " and ".join(slots.fingerprints())
+    _change(config, "keys-pinned", shown, lambda trust: _changed(trust, **fields))
+    typer.echo("\n".join(f"Pinned {grouped(text)}" for text in slots.fingerprints()))
+
+
+@trust_app.command("pin-recovery-key")
+def pin_recovery_key(
+    key: Annotated[str, typer.Argument(help="The public half, in base64, as the host gives it out.")],
+    config: ConfigOption = None,
+) -> None:
+    """Pin the organisation's offline recovery key: it may name new signing keys when both are lost or stolen."""
+    _change(config, "recovery-key-pinned", _print_of(key), lambda trust: _changed(trust, recovery_key=key))
+    typer.echo(f"Pinned {grouped(_print_of(key))}")
 
 
 @trust_app.command("add-key")
@@ -287,6 +321,13 @@ def _changed(trust: Trust, **fields: Any) -> Trust:
 def _with_customer(recorded: RecordedPools, entry: RecordedCustomer) -> RecordedPools:
     others = tuple(known for known in recorded.customers if known.customer_id != entry.customer_id)
     return RecordedPools(customers=(*others, entry))
+
+
+def _key_note(trust: Trust, pinned: Trust, slot: int, key: str) -> str:
+    if trust.is_revoked(_print_of(key)):
+        return "REVOKED"
+    use = "in use" if slot == 1 else "next"
+    return f"{use}, {'pinned on site' if key in pinned.signing_keys else 'by a signed rotation'}"
 
 
 def _print_of(key: str) -> str:

@@ -1,7 +1,7 @@
 """What the cloud wants of this site: one whole document, kept so that a restart without network goes on."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.ports import CloudLink
 from hashyard_agent.retry import REFUSED_WAIT_S, cloud_retrying
 from hashyard_shared.protocol import DesiredState
-from hashyard_shared.signing import SignatureError
+from hashyard_shared.signing import Envelope, SignatureError
 
 LOG = logging.getLogger(__name__)
 LONG_POLL_WAIT_S: Final = 50.0
@@ -30,6 +30,7 @@ class DesiredFeed:
         state: StateStore,
         monitor: LinkMonitor,
         cloud_time: CloudTimeKeeper,
+        take_rotations: Callable[[Sequence[Envelope]], None],
         *,
         site_id: str,
         refused_wait_s: float = REFUSED_WAIT_S,
@@ -38,6 +39,7 @@ class DesiredFeed:
         self._state = state
         self._monitor = monitor
         self._cloud_time = cloud_time
+        self._take_rotations = take_rotations
         self._site_id = site_id
         self._refused_wait_s = refused_wait_s
         self._takers: list[Callable[[DesiredState], None]] = []
@@ -79,6 +81,8 @@ class DesiredFeed:
         if document.site_id != self._site_id:
             LOG.error("the cloud sent the state of another site (%s); it is not used", document.site_id)
             return False
+        # First of all: the rest of the document is signed with the keys that they bring.
+        self._take_rotations(document.key_rotations)
         try:
             self._cloud_time.observe(document.time)
         except (SignatureError, SettingsError) as error:

@@ -79,6 +79,12 @@ class EnforcementParts:
         return self.enforcer.shadow_mode
 
 
+def trust_files(settings: Settings) -> TrustFiles:
+    """What is pinned on site, with the rotations of signing keys that were taken."""
+    files = settings.enforcement.trust_file, settings.recorded_pools_file
+    return TrustFiles(*files, settings.store.rotations_file)
+
+
 def build(
     settings: Settings,
     keys: Keys,
@@ -144,7 +150,7 @@ def _enforcer(
         writers=pool_writers(ProfiledCredentials(miners.credentials, miners.profiles)),
         locator=locator,
         locks=miners.locks,
-        trust=TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file),
+        trust=trust_files(settings),
         stop_switch=stop_file,
         store=store,
         outbox=outbox,

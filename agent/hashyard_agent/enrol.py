@@ -155,9 +155,11 @@ class Enrolment:
             "holding_pools": tuple(answer.holding_pools),
         }
         if known is None or known.organisation_id != answer.organisation_id:
-            return Trust.model_validate(fresh)
+            return Trust.model_validate({**fresh, "recovery_key": answer.recovery_key})
         gone = tuple(pool for pool in known.holding_pools if pool not in answer.holding_pools)
         kept = known.model_dump(exclude=set(fresh))
+        # A recovery key that was pinned here stays: it is what guards against a cloud that changed hands.
+        kept["recovery_key"] = known.recovery_key or answer.recovery_key
         kept["retired_pools"] = (*known.retired_pools, *gone)
         return Trust.model_validate({**kept, **fresh})
 

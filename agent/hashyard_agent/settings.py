@@ -93,6 +93,11 @@ class StoreSettings(_Section):
         return self.path / "EMERGENCY-STOP"
 
     @property
+    def rotations_file(self) -> Path:
+        """Rotations of the organisation's signing keys that were taken."""
+        return self.path / "key-rotations.json"
+
+    @property
     def fleet_file(self) -> Path:
         """The miners that are known."""
         return self.path / "fleet.json"

@@ -1,4 +1,4 @@
-"""`hashyard-cloud invoice | payment | holding-pool | redirect-switch | hashprice | signing-key`."""
+"""`hashyard-cloud invoice | payment | holding-pool | redirect-switch | hashprice`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,7 +27,6 @@ from hashyard_cloud.services.ports.invoices import InvoiceRow
 from hashyard_cloud.services.ports.organisations import OrganisationRow
 from hashyard_shared.clock import Clock, SystemClock, iso
 from hashyard_shared.ids import new_id
-from hashyard_shared.signing import grouped
 
 T = TypeVar("T")
 CLI: Final = Actor("cli", "command line")
@@ -39,7 +38,6 @@ CustomerOption = Annotated[str, typer.Option("--customer", help="The customer's 
 invoice_cli = typer.Typer(no_args_is_help=True, help="Invoices.")
 payment_cli = typer.Typer(no_args_is_help=True, help="Payments.")
 pool_cli = typer.Typer(no_args_is_help=True, help="Holding pools.")
-key_cli = typer.Typer(no_args_is_help=True, help="The host's signing keys.")
 hashprice_cli = typer.Typer(no_args_is_help=True, help="The hashprice series.")
 
 
@@ -302,49 +300,12 @@ def import_hashprices(
     typer.echo(run(config, work))
 
 
-@key_cli.command("list")
-def list_keys(host: HostOption = "", config: ConfigOption = None) -> None:
-    """The host's signing keys with the fingerprints that technicians compare."""
-
-    async def work(office: Office) -> list[str]:
-        async with office.database.transaction() as tx:
-            organisation_id = (await host_of(tx, host)).organisation_id
-            await office.built.keys.ensure(tx, organisation_id)
-            rows = await tx.signing_keys.all(organisation_id)
-            return [
-                f"{row.slot.value:<8}  {grouped(row.fingerprint)}  since {iso(row.created_us)}" for row in rows
-            ]
-
-    for line in run(config, work):
-        typer.echo(line)
-
-
-@key_cli.command("rotate")
-def rotate_key(
-    yes: Annotated[bool, typer.Option("--yes", help="The next key is pinned at every site.")] = False,
-    host: HostOption = "",
-    config: ConfigOption = None,
-) -> None:
-    """Sign with the next key from now on. Sites that have not pinned it refuse orders until they have."""
-    if not yes:
-        raise MalformedError("Pin the next key at every site first, then say --yes.", field="yes")
-
-    async def work(office: Office) -> str:
-        async with office.database.transaction() as tx:
-            organisation_id = (await host_of(tx, host)).organisation_id
-            rows = await office.built.keys.rotate(tx, organisation_id, CLI)
-            return f"signs now: {grouped(rows[0].fingerprint)}; next: {grouped(rows[1].fingerprint)}"
-
-    typer.echo(run(config, work))
-
-
 def add_to(cli: typer.Typer) -> None:
     """Put these commands on the service's command line."""
     cli.add_typer(invoice_cli, name="invoice")
     cli.add_typer(payment_cli, name="payment")
     cli.add_typer(pool_cli, name="holding-pool")
     cli.add_typer(hashprice_cli, name="hashprice")
-    cli.add_typer(key_cli, name="signing-key")
     cli.command("redirect-switch")(redirect_switch)
 
 

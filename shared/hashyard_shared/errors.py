@@ -6,6 +6,8 @@ SharedError
 │   ├── TooLargeError
 │   └── UnknownFormatError
 ├── SignatureError        (signing)
+│   └── KeyChangeError    (agent_keys)
+├── RotationFormError     (key_rotation)
 ├── EnrolmentCodeError    (enrolment)
 └── FrameError            (protocol)
 """
@@ -38,6 +40,7 @@ class ErrorCode(StrEnum):
     CLONE_SUSPECTED = "clone-suspected"
     EPOCH_CONFLICT = "epoch-conflict"
     PROTOCOL_TOO_OLD = "protocol-too-old"
+    PROTOCOL_TOO_NEW = "protocol-too-new"
     # telemetry
     ROSTER_UNKNOWN = "roster-unknown"
     CORRUPT = "corrupt"
@@ -58,6 +61,15 @@ class ErrorCode(StrEnum):
     ORDER_WORKER_NOT_PINNED = "order-worker-not-pinned"
     ORDER_PASSWORD_NOT_PINNED = "order-password-not-pinned"  # noqa: S105 - a code, not a password
     ORDER_OVER_DAILY_CAP = "order-over-daily-cap"
+    # rotations of signing keys refused by the agent
+    ROTATION_KEY_UNKNOWN = "rotation-key-unknown"
+    ROTATION_KEY_REVOKED = "rotation-key-revoked"
+    ROTATION_SIGNATURE = "rotation-signature"
+    ROTATION_UNKNOWN_FIELD = "rotation-unknown-field"
+    ROTATION_WRONG_ORGANISATION = "rotation-wrong-organisation"
+    ROTATION_REPLAYED = "rotation-replayed"
+    ROTATION_NOT_NEXT = "rotation-not-next"
+    ROTATION_REVOKES_OTHERS = "rotation-revokes-others"
     # what stops or holds a write
     SHADOW_MODE = "shadow-mode"
     REDIRECT_DISABLED = "redirect-disabled"
@@ -71,6 +83,7 @@ class ErrorCode(StrEnum):
     PASSWORD_UNKNOWN = "password-unknown"  # noqa: S105 - a code, not a password
     NOT_RESTORABLE = "not-restorable"
     NO_SNAPSHOT = "no-snapshot"
+    POOLS_NOT_RECORDED = "pools-not-recorded"
     # what a device did
     MINER_UNREACHABLE = "miner-unreachable"
     MINER_TIMEOUT = "miner-timeout"

@@ -10,6 +10,13 @@
 | `GET /agent/v1/desired?wait_s=` | `If-None-Match` -> the whole desired state, or 304 |
 
 Every request carries `Hashyard-Protocol`. Errors are problem+json with a code of `ErrorCode` in `type`.
+
+The cloud speaks this version and the one before it, side by side, so it is updated first and the sites follow:
+
+| version | what it brought |
+|---|---|
+| 1 | cycles as JSON (body format 1) |
+| 2 | cycles packed by column (body format 2), the agent's change of key, rotations of signing keys |
 """
 
 import json
@@ -22,10 +29,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hashyard_shared.codec import MAX_BODY_BYTES
 from hashyard_shared.errors import ErrorCode, SharedError
+from hashyard_shared.key_rotation import MAX_ROTATIONS
 from hashyard_shared.signing import Envelope
 from hashyard_shared.trust import HoldingPool
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
+OLDEST_PROTOCOL: Final = PROTOCOL_VERSION - 1
 PROTOCOL_HEADER: Final = "Hashyard-Protocol"
 SYNC_NONCE_HEADER: Final = "Hashyard-Sync-Nonce"
 SENT_AT_HEADER: Final = "Hashyard-Sent-At-Us"
@@ -74,6 +83,7 @@ class EnrolAnswer(BaseModel):
     timezone: str
     epoch: int
     signing_keys: list[str] = Field(max_length=4)
+    recovery_key: str | None = Field(default=None, max_length=64)
     holding_pools: list[HoldingPool] = Field(max_length=32)
 
 
@@ -183,7 +193,10 @@ class Task(BaseModel):
 
 
 class DesiredState(BaseModel):
-    """The whole of what the cloud wants of a site. No deltas; the newest document is the truth."""
+    """The whole of what the cloud wants of a site. No deltas; the newest document is the truth.
+
+    `key_rotations` are all rotations of the signing keys, oldest first (`hashyard_shared.key_rotation`).
+    """
 
     version: int
     site_id: str
@@ -191,6 +204,7 @@ class DesiredState(BaseModel):
     units: list[UnitBinding] = Field(max_length=MAX_UNITS_PER_SITE)
     orders: list[Envelope] = Field(max_length=MAX_ORDERS_PER_DOCUMENT)
     tasks: list[Task] = Field(default_factory=list, max_length=1_000)
+    key_rotations: list[Envelope] = Field(default_factory=list, max_length=MAX_ROTATIONS)
     time: Envelope
 
 

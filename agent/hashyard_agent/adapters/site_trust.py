@@ -4,16 +4,21 @@ What the agent must not change belongs to root and is not writable by the agent;
 readable by nobody else. Files are read again when they were changed.
 """
 
+import logging
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, RootModel, ValidationError
 
 from hashyard_agent.adapters.files import write_durably
-from hashyard_agent.errors import SettingsError
+from hashyard_agent.errors import SettingsError, StoreError
+from hashyard_agent.key_rotations import Slots, followed
 from hashyard_agent.trust import RecordedPools, Trust
+from hashyard_shared.key_rotation import MAX_ROTATIONS
+from hashyard_shared.signing import Envelope
 
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 RECORDED_MODE: Final = 0o600
@@ -22,21 +27,70 @@ _READABLE_BY_OTHERS: Final = stat.S_IROTH
 _FIELDS_SHOWN: Final = 5
 MAX_REASON_CHARS: Final = 500
 
+ROTATIONS_MODE: Final = 0o644
+LOG: Final = logging.getLogger(__name__)
+
 Document = TypeVar("Document", bound=BaseModel)
 Stamp = tuple[int, int, int]
 
 
-class TrustFiles:
-    """Implements `TrustSource`. `recorded_path` may be missing: then nothing is recorded."""
+class _Chain(RootModel[tuple[Envelope, ...]]):
+    """Rotations as they were signed, oldest first."""
 
-    def __init__(self, trust_path: Path, recorded_path: Path) -> None:
+    root: tuple[Envelope, ...] = Field(max_length=MAX_ROTATIONS)
+
+
+class TrustFiles:
+    """Implements `TrustSource` and `RotatingTrust`. `recorded_path` may be missing: then nothing is recorded.
+
+    `rotations_path` is the agent's own file with the rotations of signing keys that it took; it proves nothing by
+    itself, for each is verified anew from the pinned keys.
+    """
+
+    def __init__(self, trust_path: Path, recorded_path: Path, rotations_path: Path | None = None) -> None:
         self._trust_path = trust_path
         self._recorded_path = recorded_path
+        self._rotations_path = rotations_path
         self._trust: tuple[Stamp, Trust] | None = None
         self._recorded: tuple[Stamp, RecordedPools] | None = None
+        self._chain: tuple[Stamp, tuple[Envelope, ...]] | None = None
+        self._slots: tuple[Trust, tuple[Envelope, ...], Slots] | None = None
 
     def trust(self) -> Trust:
-        """The trust document. Errors: `SettingsError` when it is missing, malformed or others may write it."""
+        """The trust document with the signing keys that count now. Errors: as `pinned`."""
+        return self.slots().trust
+
+    def slots(self) -> Slots:
+        """The same, with the last rotation. Errors: as `pinned`."""
+        pinned, chain = self.pinned(), self.rotations()
+        if self._slots is None or self._slots[0] is not pinned or self._slots[1] is not chain:
+            self._slots = (pinned, chain, followed(pinned, chain))
+        return self._slots[2]
+
+    def rotations(self) -> tuple[Envelope, ...]:
+        """The rotations that were taken. A file that cannot be read counts as none: the cloud sends them again."""
+        stamp = _stamp(self._rotations_path) if self._rotations_path else None
+        if stamp is None or self._rotations_path is None:
+            return ()
+        if self._chain is None or self._chain[0] != stamp:
+            try:
+                chain = load(self._rotations_path, _Chain, secret=False).root
+            except SettingsError as error:
+                LOG.warning("the kept rotations of signing keys are not used: %s", error)
+                chain = ()
+            self._chain = (stamp, chain)
+        return self._chain[1]
+
+    def keep(self, chain: Sequence[Envelope]) -> None:
+        """Replace the file of rotations. Errors: `StoreError`."""
+        if self._rotations_path is None:
+            raise StoreError("there is no place for rotations of signing keys")
+        write_durably(
+            self._rotations_path, _Chain(tuple(chain)).model_dump_json(indent=2).encode(), ROTATIONS_MODE
+        )
+
+    def pinned(self) -> Trust:
+        """What root pinned. Errors: `SettingsError` when missing, malformed, or others may write it."""
         stamp = _stamp(self._trust_path)
         if stamp is None:
             raise SettingsError(f"there is no trust document at {self._trust_path}; enrol the agent on site first")

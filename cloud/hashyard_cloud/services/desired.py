@@ -141,6 +141,7 @@ class Desired:
             units=[binding for one in bound if (binding := _binding(one)) is not None],
             orders=orders,
             tasks=tasks,
+            key_rotations=await self._signer.rotations(tx, organisation_id),
             time=await signed_time(tx, self._signer, agent, self._clock.now_us()),
         )
 

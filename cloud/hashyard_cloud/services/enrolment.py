@@ -133,6 +133,7 @@ class Enrolment:
         site = await tx.sites.get(agent.organisation_id, agent.site_id)
         if organisation is None or site is None:
             raise NotFoundError
+        recovery = await self._signer.recovery_key(tx, agent.organisation_id)
         return EnrolAnswer(
             agent_id=agent.agent_id,
             organisation_id=agent.organisation_id,
@@ -142,6 +143,7 @@ class Enrolment:
             timezone=site.timezone,
             epoch=agent.epoch,
             signing_keys=[encode_base64(key) for key in await self._signer.public_keys(tx, agent.organisation_id)],
+            recovery_key=recovery.public_key if recovery else None,
             holding_pools=await self._pools.holding_pools(tx, agent.organisation_id),
         )
 

@@ -73,8 +73,11 @@ class OrderDesk:
         return count
 
     async def outdated(self, tx: Transaction, organisation_id: str) -> list[RedirectUnitRow]:
-        """Live units whose order names an agent, key or epoch that is not the present one."""
+        """Live units whose order names an agent, key or epoch of the past, or was signed by a retired key."""
         rows = await tx.redirects.units(organisation_id, live_only=True)
+        if not rows:
+            return []
+        signer = (await self._keys.ensure(tx, organisation_id))[0].fingerprint
         agents = await self._agents(tx, organisation_id, rows)
         named = await tx.redirects.live_identities(organisation_id)
         found = []
@@ -82,7 +85,7 @@ class OrderDesk:
             agent = agents.get(row.unit_id)
             if agent is None or (agent.clone_suspected_at_us is not None and row.wanted is OrderKind.REDIRECT):
                 continue
-            if named.get(row.unit_id) != _identity(agent):
+            if named.get(row.unit_id) != (*_identity(agent), signer):
                 found.append(row)
         return found
 

@@ -119,7 +119,7 @@ class RedirectsStore:
         )
         return [record[0] for record in (await self._connection.execute(query)).all()]
 
-    async def live_identities(self, organisation_id: str) -> Mapping[str, tuple[str, str, int]]:
+    async def live_identities(self, organisation_id: str) -> Mapping[str, tuple[str, str, int, str]]:
         newest = and_(
             REDIRECT_ORDERS.c.order_id == REDIRECT_UNITS.c.order_id,
             REDIRECT_ORDERS.c.organisation_id == REDIRECT_UNITS.c.organisation_id,
@@ -130,12 +130,13 @@ class RedirectsStore:
                 REDIRECT_ORDERS.c.agent_id,
                 REDIRECT_ORDERS.c.agent_key,
                 REDIRECT_ORDERS.c.epoch,
+                REDIRECT_ORDERS.c.key,
             )
             .join(REDIRECT_ORDERS, newest)
             .where(REDIRECT_UNITS.c.organisation_id == organisation_id, REDIRECT_UNITS.c.live.is_(True))
         )
         records = (await self._connection.execute(query)).all()
-        return {record[0]: (record[1], record[2], int(record[3])) for record in records}
+        return {record[0]: (record[1], record[2], int(record[3]), record[4]) for record in records}
 
     async def add_unit_event(self, row: UnitEventRow) -> bool:
         kind = postgresql if self._connection.dialect.name == "postgresql" else sqlite

@@ -5,11 +5,11 @@ from typing import Final
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hashyard_cloud.services.ports.signing_keys import KeySlot, SigningKeyRow
+from hashyard_cloud.services.ports.signing_keys import KeySlot, RotationRow, SigningKeyRow
 from hashyard_cloud.storage.rows import loaded, values
-from hashyard_cloud.storage.tables.signing_keys import SIGNING_KEYS
+from hashyard_cloud.storage.tables.signing_keys import KEY_ROTATIONS, SIGNING_KEYS
 
-_ORDER: Final = {KeySlot.CURRENT: 0, KeySlot.NEXT: 1, KeySlot.RETIRED: 2}
+_ORDER: Final = {KeySlot.CURRENT: 0, KeySlot.NEXT: 1, KeySlot.RETIRED: 2, KeySlot.RECOVERY: 3}
 
 
 class SigningKeysStore:
@@ -31,3 +31,12 @@ class SigningKeysStore:
             SIGNING_KEYS.c.organisation_id == row.organisation_id, SIGNING_KEYS.c.fingerprint == row.fingerprint
         )
         await self._connection.execute(query.values(values(row)))
+
+    async def add_rotation(self, row: RotationRow) -> None:
+        await self._connection.execute(insert(KEY_ROTATIONS).values(values(row)))
+
+    async def rotations(self, organisation_id: str, limit: int) -> list[RotationRow]:
+        table = KEY_ROTATIONS.c
+        query = select(KEY_ROTATIONS).where(table.organisation_id == organisation_id)
+        records = await self._connection.execute(query.order_by(table.sequence.desc()).limit(limit))
+        return [loaded(RotationRow, record) for record in reversed(records.all())]

@@ -399,7 +399,7 @@ def feed_of(rig: Rig) -> DesiredFeed:
         agent_id="agent",
         signing_keys=lambda: [public_bytes(ORGANISATION_KEY)],
     )
-    return DesiredFeed(rig.link, rig.outbox, rig.monitor, keeper, site_id="site")
+    return DesiredFeed(rig.link, rig.outbox, rig.monitor, keeper, lambda rotations: None, site_id="site")
 
 
 async def test_the_desired_state_survives_a_restart_without_network(rig: Rig) -> None:

@@ -5,11 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from hashyard_agent.key_rotations import followed
+from hashyard_agent.trust import Trust
 from hashyard_cloud.adapters.secret_box import AesSecretBox, MasterKeyError, UnsealError
 from hashyard_cloud.domain.gate import ConditionKey
-from hashyard_cloud.errors import ConflictError, MalformedError
+from hashyard_cloud.errors import ConflictError, ForbiddenError, MalformedError
 from hashyard_cloud.services.ports.signing_keys import KeySlot
-from hashyard_shared.signing import DocumentType, fingerprint, verify
+from hashyard_shared.orders import OrderKind
+from hashyard_shared.signing import (
+    DocumentType,
+    decode_base64,
+    encode_base64,
+    fingerprint,
+    new_private_key,
+    public_bytes,
+    verify,
+)
 from hashyard_shared.trust import pool_hash
 from hashyard_support.money import OWNER, Host
 
@@ -28,6 +39,64 @@ async def test_rotation_moves_the_next_key_that_sites_have_pinned_into_use(host:
     assert pinned[0] == following
     assert pinned[1] not in {current, following}
     assert slots[fingerprint(current)] is KeySlot.RETIRED
+
+
+def site_of(host: Host, keys: list[bytes], recovery: str | None = None) -> Trust:
+    pinned = tuple(encode_base64(key) for key in keys)
+    return Trust(organisation_id=host.org, site_id=host.site, signing_keys=pinned, recovery_key=recovery)
+
+
+async def test_a_site_that_missed_three_rotations_follows_them_to_the_present_keys(host: Host) -> None:
+    keys = host.built.keys
+    async with host.database.transaction() as tx:
+        pinned = site_of(host, await keys.public_keys(tx, host.org))
+        for _ in range(3):
+            await keys.rotate(tx, host.org, OWNER, revoke=True)
+        chain = await keys.rotations(tx, host.org)
+        present = await keys.public_keys(tx, host.org)
+    slots = followed(pinned, chain)
+    assert [decode_base64(key) for key in slots.trust.signing_keys] == present
+    assert slots.trust.is_revoked(fingerprint(decode_base64(pinned.signing_keys[0])))
+    assert (await host.activity()).count("signing-key.rotated") == 3
+
+
+async def test_what_a_retired_key_signed_is_signed_anew_and_no_unit_is_stranded(host: Host) -> None:
+    await host.to_confirmed()
+    before = {order.order_id for order in await host.orders()}
+    async with host.database.transaction() as tx:
+        await host.built.keys.rotate(tx, host.org, OWNER)
+    await host.dunning.run()
+    # `orders` verifies each with the key that signs now.
+    after = await host.orders()
+    assert {order.kind for order in after} == {OrderKind.REDIRECT}
+    assert len(after) == 3
+    assert before.isdisjoint(order.order_id for order in after)
+    await host.dunning.run()
+    assert [order.order_id for order in await host.orders()] == [order.order_id for order in after]
+
+
+async def test_the_recovery_key_replaces_stolen_keys_everywhere(host: Host) -> None:
+    keys = host.built.keys
+    async with host.database.transaction() as tx:
+        stolen = await keys.public_keys(tx, host.org)
+        with pytest.raises(ForbiddenError):
+            await keys.recover(tx, host.org, OWNER, new_private_key())
+        recovery = await keys.make_recovery_key(tx, host.org, OWNER)
+        with pytest.raises(ConflictError, match="already"):
+            await keys.make_recovery_key(tx, host.org, OWNER)
+        pinned = site_of(host, stolen, encode_base64(public_bytes(recovery)))
+        assert await keys.public_keys(tx, host.org) == stolen
+        await keys.recover(tx, host.org, OWNER, recovery)
+        rows = await tx.signing_keys.all(host.org)
+        present = await keys.public_keys(tx, host.org)
+        slots = followed(pinned, await keys.rotations(tx, host.org))
+        await keys.rotate(tx, host.org, OWNER)
+        later = followed(pinned, await keys.rotations(tx, host.org))
+    assert [decode_base64(key) for key in slots.trust.signing_keys] == present
+    assert all(slots.trust.is_revoked(fingerprint(key)) for key in stolen)
+    assert decode_base64(later.trust.signing_keys[0]) == present[1]
+    (kept,) = [row for row in rows if row.slot is KeySlot.RECOVERY]
+    assert kept.sealed_private == ""
 
 
 async def test_a_private_key_is_sealed_to_its_row_and_to_the_master_key(host: Host, tmp_path: Path) -> None:

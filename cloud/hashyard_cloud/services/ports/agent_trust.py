@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from hashyard_cloud.services.ports.database import Transaction
+from hashyard_cloud.services.ports.signing_keys import SigningKeyRow
 from hashyard_shared.protocol import Task
 from hashyard_shared.signing import DocumentType, Envelope
 from hashyard_shared.trust import HoldingPool
@@ -17,6 +18,14 @@ class Signer(Protocol):
 
     async def public_keys(self, tx: Transaction, organisation_id: str) -> list[bytes]:
         """Raw public keys that agents may pin; the active one first."""
+        ...
+
+    async def recovery_key(self, tx: Transaction, organisation_id: str) -> SigningKeyRow | None:
+        """The offline key that agents may pin."""
+        ...
+
+    async def rotations(self, tx: Transaction, organisation_id: str) -> list[Envelope]:
+        """Signed rotations of the keys, oldest first."""
         ...
 
 

@@ -166,8 +166,8 @@ class RedirectsStore(Protocol):
         """The envelopes of the newest order of each unit, while it matters; restores first."""
         ...
 
-    async def live_identities(self, organisation_id: str) -> Mapping[str, tuple[str, str, int]]:
-        """For live units, by unit: the agent, agent key and epoch that the newest order names."""
+    async def live_identities(self, organisation_id: str) -> Mapping[str, tuple[str, str, int, str]]:
+        """For live units, by unit: the agent, its key and epoch that the newest order names, and who signed it."""
         ...
 
     async def add_unit_event(self, row: UnitEventRow) -> bool:

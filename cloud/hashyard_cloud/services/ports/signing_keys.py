@@ -11,6 +11,8 @@ class KeySlot(StrEnum):
     CURRENT = "current"
     NEXT = "next"
     RETIRED = "retired"
+    RECOVERY = "recovery"
+    """Only its public half is here; the private one is kept offline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,16 @@ class SigningKeyRow:
     retired_us: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationRow:
+    """A signed rotation (`hashyard_shared.key_rotation`), as agents get it; `envelope` is JSON."""
+
+    organisation_id: str
+    sequence: int
+    envelope: str
+    made_us: int
+
+
 class SigningKeysStore(Protocol):
     """Read and write signing keys."""
 
@@ -36,3 +48,9 @@ class SigningKeysStore(Protocol):
         ...
 
     async def update(self, row: SigningKeyRow) -> None: ...
+
+    async def add_rotation(self, row: RotationRow) -> None: ...
+
+    async def rotations(self, organisation_id: str, limit: int) -> list[RotationRow]:
+        """The newest ones, oldest of them first."""
+        ...

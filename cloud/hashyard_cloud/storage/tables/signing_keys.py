@@ -15,3 +15,12 @@ SIGNING_KEYS = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("retired_us", BigInteger),
 )
+
+KEY_ROTATIONS = Table(
+    "key_rotations",
+    METADATA,
+    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True),
+    Column("envelope", Text, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+)

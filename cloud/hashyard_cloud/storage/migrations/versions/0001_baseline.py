@@ -635,6 +635,20 @@ def _journal_lines() -> None:
     )
 
 
+def _key_rotations() -> None:
+    op.create_table(
+        "key_rotations",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("envelope", sa.Text(), nullable=False),
+        sa.Column("made_us", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_key_rotations_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "sequence", name=op.f("pk_key_rotations")),
+    )
+
+
 def _legal_holds() -> None:
     op.create_table(
         "legal_holds",
@@ -1631,6 +1645,7 @@ def upgrade() -> None:
     _invoice_numbers()
     _journal_heads()
     _journal_lines()
+    _key_rotations()
     _legal_holds()
     _organisation_logos()
     _organisation_old_slugs()
@@ -1710,6 +1725,7 @@ def downgrade() -> None:
     op.drop_table("organisation_old_slugs")
     op.drop_table("organisation_logos")
     op.drop_table("legal_holds")
+    op.drop_table("key_rotations")
     op.drop_table("journal_lines")
     op.drop_table("journal_heads")
     op.drop_table("invoice_numbers")

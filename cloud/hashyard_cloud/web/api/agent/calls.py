@@ -13,10 +13,9 @@ from hashyard_cloud.errors import CloudError, MalformedError, TooLargeError, Uns
 from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.web import keys, problems
 from hashyard_shared.errors import ErrorCode, SharedError
-from hashyard_shared.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION
+from hashyard_shared.protocol import OLDEST_PROTOCOL, PROTOCOL_HEADER, PROTOCOL_VERSION
 
-OLDEST_PROTOCOL: Final = max(PROTOCOL_VERSION - 1, 1)
-"""This version and the one before are accepted."""
+_SPOKEN: Final = f"this cloud {OLDEST_PROTOCOL} and {PROTOCOL_VERSION}"
 MAX_JSON_BYTES: Final = 64 * 1024
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -57,10 +56,11 @@ def protocol(request: web.Request) -> int:
         raise MalformedError(f"the header {PROTOCOL_HEADER} must be a whole number", field=PROTOCOL_HEADER)
     version = int(text)
     if version < OLDEST_PROTOCOL:
-        message = f"protocol {version} is too old; update the agent (this cloud speaks {PROTOCOL_VERSION})"
+        message = f"The agent is too old: it speaks protocol {version}, {_SPOKEN}. Update the agent."
         raise UnsupportedError(message, code=ErrorCode.PROTOCOL_TOO_OLD)
     if version > PROTOCOL_VERSION:
-        raise UnsupportedError(f"protocol {version} is newer than this cloud, which speaks {PROTOCOL_VERSION}")
+        message = f"The agent is newer than the cloud: it speaks protocol {version}, {_SPOKEN}. Update the cloud."
+        raise UnsupportedError(message, code=ErrorCode.PROTOCOL_TOO_NEW)
     return version
 
 
