@@ -1,56 +1,30 @@
 """What a chart draws: series on a common time axis, gaps as gaps, and shaded windows. JSON and CSV of the same."""
 
 import csv
+import hashlib
 import io
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 
-from hashyard_cloud.services.ports.telemetry import SeriesPoint, TelemetryStore
+from hashyard_cloud.services.ports.telemetry import SeriesPoint
 from hashyard_cloud.web import format as formats
+from hashyard_cloud.web import keys
+from hashyard_cloud.web.chart_ranges import Metric, Window
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_shared.clock import US_PER_S, iso
 
-RANGES: Final = {
-    "1h": (3_600, 60),
-    "24h": (86_400, 600),
-    "7d": (7 * 86_400, 3_600),
-    "30d": (30 * 86_400, 4 * 3_600),
-    "1y": (366 * 86_400, 86_400),
-}
-"""Length and resolution in seconds of each range that a page offers."""
-RANGE_LABELS: Final = {"1h": "1 h", "24h": "24 h", "7d": "7 d", "30d": "30 d", "1y": "1 y"}
-RESOLUTION_LABELS: Final = {
-    60: "1-min mean",
-    600: "10-min mean",
-    3_600: "hourly mean",
-    14_400: "4-h mean",
-    86_400: "daily mean",
-}
 GAP_BUCKETS: Final = 2
 """So many empty buckets in a row are a gap that is hatched; one alone only breaks the line."""
 MAX_BANDS: Final = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What is drawn: `[from_us, to_us)` in buckets of `bucket_s`."""
-
-    name: str
-    from_us: int
-    to_us: int
-    bucket_s: int
-
-    @property
-    def times_s(self) -> list[int]:
-        """The start of each bucket."""
-        return list(range(self.from_us // US_PER_S, self.to_us // US_PER_S, self.bucket_s))
-
-    @property
-    def resolution(self) -> str:
-        """As the title line says it."""
-        return RESOLUTION_LABELS.get(self.bucket_s, f"{self.bucket_s} s mean")
+KEPT_PART: Final = 20
+LEAST_KEPT_S: Final = 2.0
+MOST_KEPT_S: Final = 300.0
+EVERYBODY: Final = ""
+"""Whose memory series are in: devices' numbers are unique, and who may see which was asked before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +49,23 @@ class Series:
     dashed: bool = False
 
 
-def window(name: str, now_us: int, poll_s: float = 60, default: str = "24h") -> Window:
-    """The range of this name, aligned to its buckets; never finer than miners are read."""
-    chosen = name if name in RANGES else default
-    length_s, bucket_s = RANGES[chosen]
-    bucket_s = max(bucket_s, int(poll_s))
-    end_s = (now_us // US_PER_S // bucket_s + 1) * bucket_s
-    return Window(chosen, (end_s - length_s) * US_PER_S, end_s * US_PER_S, bucket_s)
+async def points(app: web.Application, miner_nos: Sequence[int], span: Window) -> dict[int, SeriesPoint]:
+    """The buckets that have data, by start in seconds; one without a device is empty.
 
-
-async def points(telemetry: TelemetryStore, miner_nos: Sequence[int], span: Window) -> dict[int, SeriesPoint]:
-    """The buckets that have data, by start in seconds; one without a device is empty."""
+    What is drawn is remembered for a part of its resolution: a bucket of four hours need not be summed up anew for
+    everybody who looks.
+    """
     if not miner_nos:
         return {}
-    found = await telemetry.series(miner_nos, span.from_us, span.to_us, span.bucket_s)
-    return {point.at_us // US_PER_S: point for point in found}
+    digest = hashlib.blake2b(array("Q", miner_nos).tobytes(), digest_size=16).hexdigest()
+    name = f"series {digest} {span.from_us} {span.to_us} {span.bucket_s}"
+    kept_s = min(max(span.bucket_s / KEPT_PART, LEAST_KEPT_S), MOST_KEPT_S)
+
+    async def ask() -> dict[int, SeriesPoint]:
+        found = await app[keys.TELEMETRY].series(miner_nos, span.from_us, span.to_us, span.bucket_s)
+        return {point.at_us // US_PER_S: point for point in found}
+
+    return await app[MEMORY].get(EVERYBODY, name, ask, kept_s)
 
 
 def hashrate(found: dict[int, SeriesPoint], span: Window, scale: float = 1.0) -> list[float | None]:
@@ -105,6 +81,30 @@ def temperature(found: dict[int, SeriesPoint], span: Window) -> list[float | Non
 def power(found: dict[int, SeriesPoint], span: Window, scale: float = 1.0) -> list[float | None]:
     """Power in each bucket."""
     return [_scaled(found[at].power_w, scale) if at in found else None for at in span.times_s]
+
+
+def uptime(found: dict[int, SeriesPoint], span: Window) -> list[float | None]:
+    """Per cent of what was observed in each bucket that was seen working."""
+    return [_scaled(found[at].working_ratio, 100.0) if at in found else None for at in span.times_s]
+
+
+def of_metric(found: dict[int, SeriesPoint], span: Window, metric: Metric, big: bool) -> Series:
+    """The one line of a figure; `big` sums are in PH/s and kW."""
+    if metric is Metric.TEMPERATURE:
+        return Series("Chip, max", "°C", "--red", temperature(found, span))
+    if metric is Metric.POWER:
+        return Series("Power", "kW" if big else "W", "--series-3", power(found, span, 0.001 if big else 1.0))
+    if metric is Metric.UPTIME:
+        return Series("Uptime", "%", "--green", uptime(found, span))
+    return Series(
+        "Hashrate", "PH/s" if big else "TH/s", "--series-1", hashrate(found, span, 0.001 if big else 1.0)
+    )
+
+
+def redirected(since_us: int, span: Window, timezone: str, now_us: int) -> Band:
+    """The shaded window from where a redirect was confirmed."""
+    text = f"Redirected {formats.local_text(since_us, timezone, now_us)}"
+    return Band("redirected", max(since_us, span.from_us) // US_PER_S, span.to_us // US_PER_S, text)
 
 
 def _scaled(value: float | None, scale: float) -> float | None:

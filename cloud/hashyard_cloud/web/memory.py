@@ -1,7 +1,7 @@
 """A very short memory for sums over a whole house, so that eight people who look at once cost as much as one.
 
-What is remembered is never older than a second, and is forgotten as soon as somebody of the organisation changes
-anything here; readings come more slowly than that anyway.
+Unless told otherwise what is remembered is never older than a second, and is forgotten as soon as somebody of the
+organisation changes anything here; readings come more slowly than that anyway.
 """
 
 import asyncio
@@ -25,8 +25,10 @@ class ShortMemory:
         self._entries: dict[tuple[str, str], tuple[float, asyncio.Task[Any]]] = {}
         self._making: set[asyncio.Task[Any]] = set()
 
-    async def get(self, organisation_id: str, name: str, make: Callable[[], Awaitable[_T]]) -> _T:
-        """The remembered answer, or a new one."""
+    async def get(
+        self, organisation_id: str, name: str, make: Callable[[], Awaitable[_T]], ttl_s: float = TTL_S
+    ) -> _T:
+        """The remembered answer, or a new one that is remembered for so long."""
         key, now_s = (organisation_id, name), self._clock.monotonic_s()
         entry = self._entries.get(key)
         if entry is None or now_s >= entry[0]:
@@ -34,7 +36,7 @@ class ShortMemory:
             task = asyncio.ensure_future(_run(make))
             self._making.add(task)
             task.add_done_callback(self._making.discard)
-            entry = (now_s + TTL_S, task)
+            entry = (now_s + ttl_s, task)
             self._entries[key] = entry
         try:
             # One who goes away must not take the answer from the others.
@@ -57,6 +59,8 @@ class ShortMemory:
     def _drop_old(self, now_s: float) -> None:
         if len(self._entries) >= MAX_ENTRIES:
             self._entries = {key: entry for key, entry in self._entries.items() if entry[0] > now_s}
+        if len(self._entries) >= MAX_ENTRIES:
+            self._entries.clear()
 
 
 async def _run(make: Callable[[], Awaitable[_T]]) -> _T:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from hashyard_cloud.web import chart_ranges
 from hashyard_cloud.web import format as formats
 from hashyard_cloud.web.static_files import StaticFiles
 
@@ -42,6 +43,8 @@ def environment(static: StaticFiles) -> Environment:
     made.filters["pair"] = lambda text: (text, text)
     made.globals["static"] = static.path
     made.globals["icon"] = _icon(static.path("icons.svg"))
+    made.globals["chart_labels"] = chart_ranges.RANGE_LABELS
+    made.globals["chart_metrics"] = list(chart_ranges.Metric)
     made.globals["DASH"] = formats.DASH
     made.globals["NO_DATA"] = formats.NO_DATA
     return made

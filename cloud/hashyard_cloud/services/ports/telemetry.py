@@ -30,7 +30,7 @@ class SeriesPoint:
     """One bucket. `hashrate_ths` and `power_w` are the sums over devices of each one's mean; None is "no data".
 
     A device that was not read in a bucket adds nothing, so `miners` says how many did. `online` counts the devices
-    that were seen working at any time in it.
+    that were seen working at any time in it, `working_ratio` is the share of observations that saw one working.
     """
 
     at_us: int
@@ -39,6 +39,7 @@ class SeriesPoint:
     hashrate_ths: float | None
     power_w: float | None
     temp_chip_max_c: float | None
+    working_ratio: float | None
 
 
 class TelemetryStore(Protocol):

@@ -170,8 +170,16 @@ def _shown(dsn: str) -> str:
 
 def _point(at_us: int, row: Sequence[Any] | None) -> SeriesPoint:
     if row is None:
-        return SeriesPoint(at_us=at_us, miners=0, online=0, hashrate_ths=None, power_w=None, temp_chip_max_c=None)
-    _, miners, online, hashrate, power, temp = row
+        return SeriesPoint(
+            at_us=at_us,
+            miners=0,
+            online=0,
+            hashrate_ths=None,
+            power_w=None,
+            temp_chip_max_c=None,
+            working_ratio=None,
+        )
+    _, miners, online, hashrate, power, temp, working = row
     return SeriesPoint(
         at_us=at_us,
         miners=miners,
@@ -179,4 +187,5 @@ def _point(at_us: int, row: Sequence[Any] | None) -> SeriesPoint:
         hashrate_ths=None if hashrate is None else hashrate / _HASHRATE_SCALE,
         power_w=power,
         temp_chip_max_c=temp,
+        working_ratio=working,
     )

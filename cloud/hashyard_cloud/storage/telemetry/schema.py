@@ -45,12 +45,14 @@ SERIES: Final = f"""
         countIf(seen_online) AS online,
         sum(mean_hashrate) AS hashrate,
         sum(mean_power) AS power,
-        max(max_temp) AS temp
+        max(max_temp) AS temp,
+        avg(working) AS working
     FROM (
         SELECT
             miner_no,
             intDiv(at_ms - {{from_ms:Int64}}, {{bucket_ms:Int64}}) AS bucket,
             max(state IN (1, 2)) AS seen_online,
+            avg(state IN (1, 2)) AS working,
             avg(hashrate_cths) AS mean_hashrate,
             avg(power_w) AS mean_power,
             max(temp_chip_c) AS max_temp

@@ -1,6 +1,5 @@
 """A customer's page: header and status bar on every tab, and the tabs themselves."""
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +14,15 @@ from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.database import Transaction
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter, UnitSort
-from hashyard_cloud.services.ports.redirects import AccrualRow, RedirectUnitRow
+from hashyard_cloud.services.ports.redirects import AccrualRow
 from hashyard_cloud.services.standing import Standing, standing
 from hashyard_cloud.services.users import Viewer
-from hashyard_cloud.web import charts, keys
-from hashyard_cloud.web import format as formats
+from hashyard_cloud.web import chart_ranges, charts, keys
+from hashyard_cloud.web.chart_ranges import Window
+from hashyard_cloud.web.customer_series import customer_series
 from hashyard_cloud.web.host.equipment import unit_filter
 from hashyard_cloud.web.lists import page_of
 from hashyard_cloud.web.pages import host_page, show
-from hashyard_shared.clock import US_PER_S
 from hashyard_shared.orders import OrderKind
 
 SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
@@ -157,71 +156,16 @@ async def overview(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         opened=opened,
         days=ledger_days(accruals),
         activity=activity,
-        range=charts.window(request.query.get("range", ""), now_us, default="24h").name,
-        ranges={name: charts.RANGE_LABELS[name] for name in ("1h", "24h", "7d", "30d")},
+        asked=chart_ranges.chosen(request.query, now_us, viewer.organisation.timezone),
     )
 
 
-async def _series(
-    request: web.Request, viewer: Viewer
-) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
-    """Hashrate at the customer's own pools, and at the holding pool from where each unit was confirmed there."""
-    now_us = request.app[keys.CLOCK].now_us()
+async def _series(request: web.Request, viewer: Viewer) -> tuple[Window, list[charts.Series], list[charts.Band]]:
     async with request.app[keys.DATABASE].reading() as tx:
         customer = await customers.get(tx, viewer.organisation_id, request.match_info["customer_id"])
-        bound = await tx.equipment.bound(viewer.organisation_id, customer_id=customer.customer_id)
-        macs = [one.unit.mac for one in bound if one.unit.mac]
-        miners = await tx.miners.seen(viewer.organisation_id, macs=macs) if macs else []
-        rows = {
-            row.mac: row
-            for row in await tx.redirects.units(viewer.organisation_id, customer_id=customer.customer_id)
-        }
-        sites = await tx.sites.all(viewer.organisation_id)
-    span = charts.window(
-        request.query.get("range", ""), now_us, max((s.poll_interval_s for s in sites), default=60)
+    return await customer_series(
+        request, viewer.organisation_id, customer.customer_id, viewer.organisation.timezone
     )
-    telemetry = request.app[keys.TELEMETRY]
-    moved = [one.miner.miner_no for one in miners if _at_pool(rows.get(one.miner.mac or ""))]
-    every = [one.miner.miner_no for one in miners]
-    whole, held = await asyncio.gather(
-        charts.points(telemetry, every, span), charts.points(telemetry, moved, span)
-    )
-    since = [row.at_pool_us for row in rows.values() if row.at_pool_us is not None]
-    since_us = min(since, default=None)
-    own, holding = _split(span, whole, held, since_us)
-    series = [
-        charts.Series("Customer's pool", "TH/s", "--series-1", own),
-        charts.Series("Holding pool", "TH/s", "--series-2", holding),
-    ]
-    first_us = min(whole, default=0) * US_PER_S or now_us
-    zone = viewer.organisation.timezone
-    bands = charts.gaps(charts.hashrate(whole, span), span, zone, "", first_us)
-    if since_us is not None:
-        text = f"Redirected {formats.local_text(since_us, zone, now_us)}"
-        bands.append(
-            charts.Band("redirected", max(since_us, span.from_us) // US_PER_S, span.to_us // US_PER_S, text)
-        )
-    return span, series, bands
-
-
-def _at_pool(row: RedirectUnitRow | None) -> bool:
-    return row is not None and row.at_pool_us is not None
-
-
-def _split(
-    span: charts.Window, whole: dict[int, Any], held: dict[int, Any], since_us: int | None
-) -> tuple[list[float | None], list[float | None]]:
-    every = charts.hashrate(whole, span)
-    moved = charts.hashrate(held, span)
-    if since_us is None:
-        return every, [None] * len(every)
-    own: list[float | None] = []
-    holding: list[float | None] = []
-    for at_s, total, part in zip(span.times_s, every, moved, strict=True):
-        after = at_s * US_PER_S >= since_us - span.bucket_s * US_PER_S
-        holding.append(part if after else None)
-        own.append(total if not after or total is None else max(0.0, round(total - (part or 0.0), 3)))
-    return own, holding
 
 
 async def chart(request: web.Request, viewer: Viewer) -> web.StreamResponse:

@@ -11,12 +11,14 @@ from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter, UnitSort
 from hashyard_cloud.services.ports.sites import SiteRow
 from hashyard_cloud.services.users import Viewer
-from hashyard_cloud.web import charts, keys
+from hashyard_cloud.web import chart_ranges, charts, keys
+from hashyard_cloud.web.chart_ranges import Window
 from hashyard_cloud.web.host.agent_states import AgentState, agent_state
 from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import host_page, show
 
 WORST_SHOWN: Final = 8
+NUMBERS_KEPT_S: Final = 20.0
 COLORS: Final = tuple(f"--series-{number}" for number in range(1, 7))
 
 
@@ -87,8 +89,7 @@ async def _context(request: web.Request, viewer: Viewer) -> dict[str, object]:
     seen = await request.app[MEMORY].get(viewer.organisation_id, "fleet", lambda: _seen(request, viewer))
     now_us = request.app[keys.CLOCK].now_us()
     return seen | {
-        "range": charts.window(request.query.get("range", ""), now_us).name,
-        "ranges": {name: charts.RANGE_LABELS[name] for name in ("24h", "7d", "30d")},
+        "asked": chart_ranges.chosen(request.query, now_us, viewer.organisation.timezone),
     }
 
 
@@ -122,31 +123,37 @@ async def live(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     return show(request, viewer, "host/fleet/live.html", **await _context(request, viewer))
 
 
-async def _series(
-    request: web.Request, viewer: Viewer
-) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
+async def site_numbers(request: web.Request, organisation_id: str, site_id: str) -> list[int]:
+    """The devices behind a site's units, for its chart."""
+
+    async def ask() -> list[int]:
+        async with request.app[keys.DATABASE].reading() as tx:
+            return await tx.fleet.miner_nos(organisation_id, site_id=site_id)
+
+    return await request.app[MEMORY].get(organisation_id, f"numbers {site_id}", ask, NUMBERS_KEPT_S)
+
+
+async def _series(request: web.Request, viewer: Viewer) -> tuple[Window, list[charts.Series], list[charts.Band]]:
     now_us = request.app[keys.CLOCK].now_us()
     async with request.app[keys.DATABASE].reading() as tx:
         sites = (await tx.sites.all(viewer.organisation_id))[: len(COLORS)]
-        numbers = [await tx.fleet.miner_nos(viewer.organisation_id, site_id=site.site_id) for site in sites]
+    numbers = [await site_numbers(request, viewer.organisation_id, site.site_id) for site in sites]
     poll_s = max((site.poll_interval_s for site in sites), default=60)
-    span = charts.window(request.query.get("range", ""), now_us, poll_s)
-    telemetry = request.app[keys.TELEMETRY]
-    found = await asyncio.gather(*(charts.points(telemetry, each, span) for each in numbers))
+    asked = chart_ranges.checked(request.query, now_us, viewer.organisation.timezone, poll_s)
+    span = asked.window
+    found = await asyncio.gather(*(charts.points(request.app, each, span) for each in numbers))
     series, bands = [], []
     for place, site in enumerate(sites):
-        values = charts.hashrate(found[place], span, 0.001)
-        series.append(charts.Series(site.name, "PH/s", COLORS[place], values))
-        since_us = min(found[place], default=0) * 1_000_000 or now_us
-        bands += charts.gaps(values, span, viewer.organisation.timezone, site.name, since_us)
+        line = charts.of_metric(found[place], span, asked.metric, big=True)
+        values = line.values
+        series.append(charts.Series(site.name, line.unit, COLORS[place], values))
+        bands += charts.gaps(values, span, viewer.organisation.timezone, site.name)
     return span, series, bands
 
 
 async def chart(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /fleet/chart.json."""
-    name = f"fleet-chart {request.query.get('range', '')[:8]}"
-    memory = request.app[MEMORY]
-    return charts.answer(*await memory.get(viewer.organisation_id, name, lambda: _series(request, viewer)))
+    return charts.answer(*await _series(request, viewer))
 
 
 async def chart_csv(request: web.Request, viewer: Viewer) -> web.StreamResponse:

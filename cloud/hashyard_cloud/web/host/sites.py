@@ -6,9 +6,10 @@ from hashyard_cloud.services import sites
 from hashyard_cloud.services.inputs import CURRENCIES, InputError, read
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy
 from hashyard_cloud.services.users import Viewer
-from hashyard_cloud.web import charts, keys
+from hashyard_cloud.web import chart_ranges, charts, keys
+from hashyard_cloud.web.chart_ranges import Metric, Window
 from hashyard_cloud.web.host.agent_states import agent_state, health_of
-from hashyard_cloud.web.host.fleet import site_cards
+from hashyard_cloud.web.host.fleet import site_cards, site_numbers
 from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import FLOOR, MANAGERS, actor_of, fields, go, host_page, show
 from hashyard_shared.clock import US_PER_S
@@ -101,8 +102,7 @@ async def _detail(request: web.Request, viewer: Viewer) -> dict[str, object]:
         "found": found,
         "timezone": site.timezone,
         "grouped": grouped,
-        "range": charts.window(request.query.get("range", ""), now_us).name,
-        "ranges": charts.RANGE_LABELS,
+        "asked": chart_ranges.chosen(request.query, now_us, site.timezone),
         "code": None,
     }
 
@@ -175,23 +175,20 @@ async def clear_clone(request: web.Request, viewer: Viewer) -> web.StreamRespons
     return go(f"/sites/{site_id}", "Orders flow to this agent again.")
 
 
-async def _series(
-    request: web.Request, viewer: Viewer
-) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
+async def _series(request: web.Request, viewer: Viewer) -> tuple[Window, list[charts.Series], list[charts.Band]]:
     now_us = request.app[keys.CLOCK].now_us()
     site_id = request.match_info["site_id"]
     async with request.app[keys.DATABASE].reading() as tx:
         site = await sites.get(tx, viewer.organisation_id, site_id)
-        numbers = await tx.fleet.miner_nos(viewer.organisation_id, site_id=site_id)
-    span = charts.window(request.query.get("range", ""), now_us, site.poll_interval_s)
-    found = await charts.points(request.app[keys.TELEMETRY], numbers, span)
-    values = charts.hashrate(found, span, 0.001)
-    series = [
-        charts.Series("Hashrate", "PH/s", "--series-1", values),
-        charts.Series("Power", "kW", "--series-3", charts.power(found, span, 0.001), axis=2, dashed=True),
-    ]
-    since_us = min(found, default=0) * US_PER_S or now_us
-    return span, series, charts.gaps(values, span, site.timezone, "", since_us)
+    numbers = await site_numbers(request, viewer.organisation_id, site_id)
+    asked = chart_ranges.checked(request.query, now_us, site.timezone, site.poll_interval_s)
+    span = asked.window
+    found = await charts.points(request.app, numbers, span)
+    series = [charts.of_metric(found, span, asked.metric, big=True)]
+    if asked.metric is Metric.HASHRATE:
+        watts = charts.power(found, span, 0.001)
+        series.append(charts.Series("Power", "kW", "--series-3", watts, axis=2, dashed=True))
+    return span, series, charts.gaps(series[0].values, span, site.timezone)
 
 
 async def chart(request: web.Request, viewer: Viewer) -> web.StreamResponse:

@@ -10,11 +10,10 @@ from hashyard_cloud.services import equipment
 from hashyard_cloud.services.inputs import InputError, read
 from hashyard_cloud.services.ports.fleet import UnitView
 from hashyard_cloud.services.users import Viewer
-from hashyard_cloud.web import charts, keys
-from hashyard_cloud.web import format as formats
+from hashyard_cloud.web import chart_ranges, charts, keys
+from hashyard_cloud.web.chart_ranges import Metric, Window
 from hashyard_cloud.web.host.equipment import unit_form
 from hashyard_cloud.web.pages import FLOOR, actor_of, go, host_page, show
-from hashyard_shared.clock import US_PER_S
 from hashyard_shared.events import MinerDetails
 
 HOT_CHIP_C = 95
@@ -79,8 +78,7 @@ async def _context(request: web.Request, viewer: Viewer) -> dict[str, object]:
         "history": history,
         "hot_c": HOT_CHIP_C,
         "timezone": unit.timezone,
-        "range": charts.window(request.query.get("range", ""), now_us).name,
-        "ranges": charts.RANGE_LABELS,
+        "asked": chart_ranges.chosen(request.query, now_us, unit.timezone),
     }
 
 
@@ -162,34 +160,30 @@ async def save(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     return go(f"/equipment/{unit_id}", "Unit saved.")
 
 
-async def _series(
-    request: web.Request, viewer: Viewer
-) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
+async def _series(request: web.Request, viewer: Viewer) -> tuple[Window, list[charts.Series], list[charts.Band]]:
     return await unit_series(request, viewer.organisation_id, await _view(request, viewer))
 
 
 async def unit_series(
     request: web.Request, organisation_id: str, unit: UnitView
-) -> tuple[charts.Window, list[charts.Series], list[charts.Band]]:
-    """A unit's chart: hashrate and chip temperature, with gaps and the redirect."""
+) -> tuple[Window, list[charts.Series], list[charts.Band]]:
+    """A unit's chart: what was asked for, with gaps and the redirect."""
     now_us = request.app[keys.CLOCK].now_us()
     async with request.app[keys.DATABASE].reading() as tx:
         site = await tx.sites.get(organisation_id, unit.site_id)
         redirect = await tx.redirects.unit(organisation_id, unit.unit_id)
-    span = charts.window(request.query.get("range", ""), now_us, site.poll_interval_s if site else 60)
+    poll_s = site.poll_interval_s if site else 60
+    asked = chart_ranges.checked(request.query, now_us, unit.timezone, poll_s)
+    span = asked.window
     numbers = [] if unit.miner_no is None else [unit.miner_no]
-    found = await charts.points(request.app[keys.TELEMETRY], numbers, span)
-    values = charts.hashrate(found, span)
-    series = [
-        charts.Series("Hashrate", "TH/s", "--series-1", values),
-        charts.Series("Chip, max", "°C", "--red", charts.temperature(found, span), axis=2, dashed=True),
-    ]
-    since_us = min(found, default=0) * US_PER_S or now_us
-    bands = charts.gaps(values, span, unit.timezone, "", since_us)
+    found = await charts.points(request.app, numbers, span)
+    series = [charts.of_metric(found, span, asked.metric, big=False)]
+    if asked.metric is Metric.HASHRATE:
+        hottest = charts.temperature(found, span)
+        series.append(charts.Series("Chip, max", "°C", "--red", hottest, axis=2, dashed=True))
+    bands = charts.gaps(series[0].values, span, unit.timezone)
     if redirect and redirect.at_pool_us is not None:
-        at_s = max(redirect.at_pool_us, span.from_us) // US_PER_S
-        text = f"Redirected {formats.local_text(redirect.at_pool_us, unit.timezone, now_us)}"
-        bands.append(charts.Band("redirected", at_s, span.to_us // US_PER_S, text))
+        bands.append(charts.redirected(redirect.at_pool_us, span, unit.timezone, now_us))
     return span, series, bands
 
 

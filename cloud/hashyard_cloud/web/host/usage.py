@@ -10,6 +10,7 @@ from hashyard_cloud.services import usage
 from hashyard_cloud.services.ports.rollups import DAY_US
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import charts, keys
+from hashyard_cloud.web.chart_ranges import Window
 from hashyard_cloud.web.host.customer_tabs import load
 from hashyard_cloud.web.pages import host_page, show
 from hashyard_shared.clock import US_PER_S, iso
@@ -79,8 +80,8 @@ def _ratio(value: float | None, decimals: int = 4) -> str:
     return "" if value is None else f"{value:.{decimals}f}"
 
 
-def _drawn(found: usage.UsageReport, name: str) -> tuple[charts.Window, list[charts.Series]]:
-    span = charts.Window(name, found.from_us, found.to_us, DAY_US // US_PER_S)
+def _drawn(found: usage.UsageReport, name: str) -> tuple[Window, list[charts.Series]]:
+    span = Window(name, found.from_us, found.to_us, DAY_US // US_PER_S)
     by_start = {day.start_us // US_PER_S: day.usage for day in found.days}
     energy = [round(by_start[at].energy_wh / 1_000, 3) if _seen(by_start, at) else None for at in span.times_s]
     together = {day.start_us // US_PER_S: _hashrate(day) for day in found.days}

@@ -6,7 +6,9 @@ from aiohttp import web
 
 from hashyard_cloud.errors import NotFoundError
 from hashyard_cloud.services.ports.fleet import UnitSort, UnitView
-from hashyard_cloud.web import charts, keys
+from hashyard_cloud.web import chart_ranges, charts, keys
+from hashyard_cloud.web.chart_ranges import Window
+from hashyard_cloud.web.customer_series import customer_series
 from hashyard_cloud.web.host.equipment import unit_filter
 from hashyard_cloud.web.host.units import unit_series
 from hashyard_cloud.web.lists import page_of
@@ -18,6 +20,8 @@ SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
 def routes() -> list[web.RouteDef]:
     """The routes of these pages."""
     return [
+        web.get("/portal/chart.json", portal_page(own_chart)),
+        web.get("/portal/chart.csv", portal_page(own_chart_csv)),
         web.get("/portal/equipment", portal_page(index)),
         web.get("/portal/equipment/{unit_id}", portal_page(detail)),
         web.get("/portal/equipment/{unit_id}/chart.json", portal_page(chart)),
@@ -25,17 +29,40 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+async def _own_series(request: web.Request, guest: Guest) -> tuple[Window, list[charts.Series], list[charts.Band]]:
+    zone = guest.viewer.organisation.timezone
+    return await customer_series(request, guest.organisation_id, guest.customer.customer_id, zone, "Your pool")
+
+
+async def own_chart(request: web.Request, guest: Guest) -> web.StreamResponse:
+    """GET /portal/chart.json: all machines of this customer."""
+    return charts.answer(*await _own_series(request, guest))
+
+
+async def own_chart_csv(request: web.Request, guest: Guest) -> web.StreamResponse:
+    """GET /portal/chart.csv: what the chart shows."""
+    span, series, _ = await _own_series(request, guest)
+    return charts.as_csv(span, series, f"machines-{span.name}.csv")
+
+
 async def index(request: web.Request, guest: Guest) -> web.StreamResponse:
     """GET /portal/equipment."""
+    now_us = request.app[keys.CLOCK].now_us()
     page = page_of("/portal/equipment", request.query, sorts=SORTS, size=50)
     async with request.app[keys.DATABASE].reading() as tx:
         units, total = await tx.fleet.units(
             guest.organisation_id,
             unit_filter(page, guest.customer.customer_id),
-            request.app[keys.CLOCK].now_us(),
+            now_us,
         )
     return show_portal(
-        request, guest, "portal/equipment.html", section="equipment", units=units, page=page.of(total)
+        request,
+        guest,
+        "portal/equipment.html",
+        section="equipment",
+        units=units,
+        page=page.of(total),
+        asked=chart_ranges.chosen(request.query, now_us, guest.viewer.organisation.timezone),
     )
 
 
@@ -52,14 +79,15 @@ async def _unit(request: web.Request, guest: Guest) -> UnitView:
 async def detail(request: web.Request, guest: Guest) -> web.StreamResponse:
     """GET /portal/equipment/{unit_id}."""
     now_us = request.app[keys.CLOCK].now_us()
+    unit = await _unit(request, guest)
     return show_portal(
         request,
         guest,
         "portal/unit.html",
         section="equipment",
-        unit=await _unit(request, guest),
-        range=charts.window(request.query.get("range", ""), now_us).name,
-        ranges=charts.RANGE_LABELS,
+        unit=unit,
+        asked=chart_ranges.chosen(request.query, now_us, unit.timezone),
+        timezone=unit.timezone,
     )
 
 
