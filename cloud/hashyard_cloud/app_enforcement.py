@@ -19,11 +19,14 @@ from hashyard_cloud.services.payments import Payments
 from hashyard_cloud.services.ports.database import Database
 from hashyard_cloud.services.ports.secrets import SecretBox
 from hashyard_cloud.services.recovery import Recovery
+from hashyard_cloud.services.renewals import Renewals
 from hashyard_cloud.services.signing_keys import SigningKeys
 from hashyard_cloud.services.unit_events import UnitEvents
 from hashyard_cloud.settings import Settings
 from hashyard_shared.clock import Clock
 
+TERMS_INTERVAL_S: Final = 300
+"""How often it is looked whether a contract's term comes to its end."""
 HEADS_INTERVAL_S: Final = 60
 """How often it is looked whether a day's journal heads are published already."""
 
@@ -58,5 +61,6 @@ def jobs(settings: Settings, database: Database, clock: Clock, built: Enforcemen
         Job("dunning", tick_s, dunning.run),
         Job("email", tick_s, Postman(database, clock, transport).run),
         Job("journal-heads", max(tick_s, HEADS_INTERVAL_S), JournalHeads(database, clock).run),
+        Job("terms", max(tick_s, TERMS_INTERVAL_S), Renewals(database, clock).run),
         Job("recovery", max(tick_s, settings.gate.recovery_interval_s), recovery.run),
     ]

@@ -45,6 +45,8 @@ class NoticeKind(StrEnum):
     RESTORED = "restored"
     RECEIPT = "receipt"
     JOURNAL_HEAD = "journal-head"
+    TERM_NOTICE = "term-notice"
+    TERM_OVER = "term-over"
 
     @property
     def label(self) -> str:
@@ -60,6 +62,8 @@ _NOTICE_LABELS: Final = {
     NoticeKind.RESTORED: "Notice of restore",
     NoticeKind.RECEIPT: "Receipt",
     NoticeKind.JOURNAL_HEAD: "Head of the enforcement journal",
+    NoticeKind.TERM_NOTICE: "Notice about a contract's term",
+    NoticeKind.TERM_OVER: "What became of a contract's term",
 }
 
 REQUIRED_NOTICES: Final = (NoticeKind.REMINDER, NoticeKind.DEFAULT)

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from hashyard_cloud.domain.terms import months_later
 from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
 from hashyard_cloud.services import activity, equipment
 from hashyard_cloud.services.inputs import (
@@ -65,7 +67,8 @@ class TermsInput(Input):
     payout_wallet: ShortText = ""
 
 
-def _check(given: TermsInput) -> None:
+def check(given: TermsInput) -> None:
+    """What fields must agree on; raises `MalformedError` that names one."""
     if given.redirect_clause_given and not given.redirect_clause:
         raise MalformedError("Write down the clause that the customer accepted.", field="redirect_clause")
     if given.redirect_clause_given and not given.accepted_by:
@@ -78,9 +81,10 @@ def _check(given: TermsInput) -> None:
         raise MalformedError("A lease does not renew by itself; extend it by hand.", field="auto_renew")
 
 
-def _version(
+def version_of(
     clock: Clock, contract: ContractRow, number: int, effective_us: int, actor: Actor, given: TermsInput
 ) -> ContractVersionRow:
+    """These terms as a version that is not stored yet."""
     now_us = clock.now_us()
     same = given.model_dump(
         include={
@@ -125,7 +129,7 @@ async def draft(
     database: Database, clock: Clock, organisation_id: str, actor: Actor, customer_id: str, given: TermsInput
 ) -> ContractRow:
     """Step 1 of the wizard: save the terms as a draft."""
-    _check(given)
+    check(given)
     now_us = clock.now_us()
     async with database.transaction() as tx:
         if await tx.customers.get(organisation_id, customer_id) is None:
@@ -142,8 +146,8 @@ async def draft(
             ends_us=None,
             extensions=0,
         )
-        await tx.contracts.add(row, _version(clock, row, 1, now_us, actor, given))
-        await _record(tx, clock, actor, row, "contract.drafted", f"Contract {row.number} drafted")
+        await tx.contracts.add(row, version_of(clock, row, 1, now_us, actor, given))
+        await record(tx, clock, actor, row, "contract.drafted", f"Contract {row.number} drafted")
     return row
 
 
@@ -151,13 +155,15 @@ async def save_draft(
     database: Database, clock: Clock, organisation_id: str, actor: Actor, contract_id: str, given: TermsInput
 ) -> ContractRow:
     """Change a draft's terms; raises `ConflictError` once it is not a draft any more."""
-    _check(given)
+    check(given)
     async with database.transaction() as tx:
         row = await get(tx, organisation_id, contract_id)
         if row.state is not ContractState.DRAFT:
             raise ConflictError("Only a draft can be rewritten; give new terms from a date on instead.")
         before = (await tx.contracts.versions(organisation_id, contract_id))[0]
-        version = replace(_version(clock, row, 1, before.effective_us, actor, given), version_id=before.version_id)
+        version = replace(
+            version_of(clock, row, 1, before.effective_us, actor, given), version_id=before.version_id
+        )
         row = replace(row, kind=given.kind)
         await tx.contracts.replace_draft_version(version)
         await tx.contracts.update(row)
@@ -181,13 +187,14 @@ async def complete(
         if row.kind in {ContractKind.HOSTED, ContractKind.LEASE} and not unit_ids:
             raise MalformedError("Select at least one unit.", field="unit_id")
         version = (await tx.contracts.versions(organisation_id, contract_id))[0]
-        ends_us = None if version.term_months is None else months_later(now_us, version.term_months)
+        zone = await zone_of(tx, organisation_id)
+        ends_us = None if version.term_months is None else months_later(now_us, version.term_months, zone)
         row = replace(row, state=ContractState.ACTIVE, starts_us=now_us, ends_us=ends_us)
         await tx.contracts.replace_draft_version(replace(version, effective_us=now_us))
         await tx.contracts.update(row)
         if unit_ids:
             await equipment.assign_in(tx, clock, actor, row, unit_ids)
-        await _record(tx, clock, actor, row, "contract.activated", f"Contract {row.number} is active")
+        await record(tx, clock, actor, row, "contract.activated", f"Contract {row.number} is active")
     return row
 
 
@@ -201,7 +208,7 @@ async def discard(
             raise ConflictError("Only a draft can be discarded.")
         row = replace(row, state=ContractState.CANCELLED)
         await tx.contracts.update(row)
-        await _record(tx, clock, actor, row, "contract.discarded", f"Draft {row.number} discarded")
+        await record(tx, clock, actor, row, "contract.discarded", f"Draft {row.number} discarded")
     return row
 
 
@@ -215,7 +222,7 @@ async def new_terms(
     given: TermsInput,
 ) -> ContractVersionRow:
     """Other terms from a date on, None being now; what was in force before stays as it was."""
-    _check(given)
+    check(given)
     async with database.transaction() as tx:
         row = await get(tx, organisation_id, contract_id)
         if row.state is not ContractState.ACTIVE:
@@ -227,10 +234,10 @@ async def new_terms(
             raise MalformedError(
                 "New terms start now or later, and after the terms before them.", field="effective"
             )
-        version = _version(clock, row, versions[-1].version + 1, from_us, actor, given)
+        version = version_of(clock, row, versions[-1].version + 1, from_us, actor, given)
         await tx.contracts.add_version(version)
         text = f"Contract {row.number}: version {version.version}"
-        await _record(tx, clock, actor, row, "contract.version", text)
+        await record(tx, clock, actor, row, "contract.version", text)
     return version
 
 
@@ -246,9 +253,12 @@ async def extend(
             raise ConflictError("Only an active contract with a term can be extended.")
         if row.extensions >= MAX_EXTENSIONS:
             raise ConflictError(f"This contract was extended {MAX_EXTENSIONS} times already; make a new one.")
-        row = replace(row, ends_us=months_later(row.ends_us, months), extensions=row.extensions + 1)
+        zone = await zone_of(tx, organisation_id)
+        day = utc(row.starts_us or row.ends_us).astimezone(zone).day
+        ends_us = months_later(row.ends_us, months, zone, day)
+        row = replace(row, ends_us=ends_us, extensions=row.extensions + 1)
         await tx.contracts.update(row)
-        await _record(
+        await record(
             tx, clock, actor, row, "contract.extended", f"Contract {row.number} extended by {months} months"
         )
     return row
@@ -264,25 +274,20 @@ async def end(
             raise ConflictError("Only an active contract can be ended.")
         row = replace(row, state=ContractState.ENDED, ends_us=clock.now_us())
         await tx.contracts.update(row)
-        await _record(tx, clock, actor, row, "contract.ended", f"Contract {row.number} ended")
+        await record(tx, clock, actor, row, "contract.ended", f"Contract {row.number} ended")
     return row
 
 
-def months_later(at_us: int, months: int) -> int:
-    """The same day and time that many months later, or the month's last day."""
-    start = utc(at_us)
-    month = start.month - 1 + months
-    year, month = start.year + month // 12, month % 12 + 1
-    for day in range(start.day, 27, -1):
-        try:
-            return round(start.replace(year=year, month=month, day=day).timestamp()) * 1_000_000
-        except ValueError:
-            # The month is shorter; the day before is tried.
-            continue
-    return round(start.replace(year=year, month=month).timestamp()) * 1_000_000
+async def zone_of(tx: Transaction, organisation_id: str) -> ZoneInfo:
+    """The host's time zone, in which terms are counted."""
+    row = await tx.organisations.get(organisation_id)
+    if row is None:
+        raise NotFoundError
+    return ZoneInfo(row.timezone)
 
 
-async def _record(tx: Transaction, clock: Clock, actor: Actor, row: ContractRow, action: str, text: str) -> None:
+async def record(tx: Transaction, clock: Clock, actor: Actor, row: ContractRow, action: str, text: str) -> None:
+    """A line in the activity log about a contract."""
     await activity.record(
         tx,
         clock.now_us(),

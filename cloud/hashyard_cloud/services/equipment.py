@@ -242,26 +242,33 @@ async def release(
     _bounded(unit_ids)
     if state is UnitState.ACTIVE:
         raise MalformedError("A unit becomes active by being assigned.", field="state")
+    async with database.transaction() as tx:
+        return await release_in(tx, clock, organisation_id, actor, unit_ids, state)
+
+
+async def release_in(
+    tx: Transaction, clock: Clock, organisation_id: str, actor: Actor, unit_ids: Sequence[str], state: UnitState
+) -> int:
+    """As `release`, within a transaction."""
     now_us = clock.now_us()
     ended = 0
-    async with database.transaction() as tx:
-        for unit_id in dict.fromkeys(unit_ids):
-            unit = await get(tx, organisation_id, unit_id)
-            held = await tx.equipment.open_assignment(organisation_id, unit_id)
-            if held:
-                await tx.equipment.end_assignment(organisation_id, unit_id, now_us, actor.name)
-                ended += 1
-            await tx.equipment.update(replace(unit, state=state, state_since_us=now_us))
-            await tx.desired.bump(organisation_id, unit.site_id)
-            await activity.record(
-                tx,
-                clock.now_us(),
-                organisation_id,
-                actor,
-                "unit.released",
-                f"Unit {unit.label} is {state.value} now",
-                customer_id=held.customer_id if held else None,
-                object_kind="unit",
-                object_id=unit_id,
-            )
+    for unit_id in dict.fromkeys(unit_ids):
+        unit = await get(tx, organisation_id, unit_id)
+        held = await tx.equipment.open_assignment(organisation_id, unit_id)
+        if held:
+            await tx.equipment.end_assignment(organisation_id, unit_id, now_us, actor.name)
+            ended += 1
+        await tx.equipment.update(replace(unit, state=state, state_since_us=now_us))
+        await tx.desired.bump(organisation_id, unit.site_id)
+        await activity.record(
+            tx,
+            clock.now_us(),
+            organisation_id,
+            actor,
+            "unit.released",
+            f"Unit {unit.label} is {state.value} now",
+            customer_id=held.customer_id if held else None,
+            object_kind="unit",
+            object_id=unit_id,
+        )
     return ended

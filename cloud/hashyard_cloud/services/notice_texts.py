@@ -92,3 +92,28 @@ def receipt(amount: Money, still_open: Money) -> Text:
     """A payment was recorded."""
     rest = f"{still_open.text()} is still open." if still_open.positive else "Nothing is open. Thank you."
     return f"Payment of {amount.text()} received", f"We recorded your payment of {amount.text()}. {rest}\n"
+
+
+def term_notice(number: str, ends: str, renewed_until: str | None, *, lease: bool) -> Text:
+    """A term comes to its end; with `renewed_until` it renews unless the host is told otherwise."""
+    if renewed_until is not None:
+        return (
+            f"Contract {number} renews on {ends}",
+            (
+                f"The term of contract {number} ends on {ends}. It renews by itself until {renewed_until}, on the "
+                "terms in force.\nIf you do not want that, answer before that day.\n"
+            ),
+        )
+    after = "The machines go back to us then." if lease else "Tell us if you want to go on."
+    return f"Contract {number} ends on {ends}", f"The term of contract {number} ends on {ends}. {after}\n"
+
+
+def term_over(number: str, ends: str, renewed_until: str | None, *, lease: bool) -> Text:
+    """A term is over: renewed, or ended."""
+    if renewed_until is not None:
+        return (
+            f"Contract {number} is renewed until {renewed_until}",
+            f"Contract {number} was renewed on {ends}, until {renewed_until}, on the terms in force.\n",
+        )
+    after = "The leased machines are with us again." if lease else "Ask us for a new contract to go on."
+    return f"Contract {number} has ended", f"The term of contract {number} ended on {ends}. {after}\n"

@@ -71,6 +71,18 @@ class ContractsStore:
         )
         await self._connection.execute(query.values(values(row)))
 
+    async def ending(self, organisation_id: str, before_us: int) -> list[ContractRow]:
+        query = (
+            select(CONTRACTS)
+            .where(
+                CONTRACTS.c.organisation_id == organisation_id,
+                CONTRACTS.c.state == ContractState.ACTIVE.value,
+                CONTRACTS.c.ends_us < before_us,
+            )
+            .order_by(CONTRACTS.c.ends_us, CONTRACTS.c.contract_id)
+        )
+        return [_contract(record) for record in (await self._connection.execute(query)).all()]
+
     async def next_number(self, organisation_id: str, year: int) -> str:
         same = (CONTRACT_NUMBERS.c.organisation_id == organisation_id) & (CONTRACT_NUMBERS.c.year == year)
         query = select(CONTRACT_NUMBERS.c.last).where(same).with_for_update()

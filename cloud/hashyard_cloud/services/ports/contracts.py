@@ -132,6 +132,10 @@ class ContractsStore(Protocol):
 
     async def update(self, row: ContractRow) -> None: ...
 
+    async def ending(self, organisation_id: str, before_us: int) -> list[ContractRow]:
+        """Active contracts whose term ends before this time, the earliest first."""
+        ...
+
     async def next_number(self, organisation_id: str, year: int) -> str:
         """A contract number that was not given out, `HC-2026-0031`."""
         ...
