@@ -15,7 +15,7 @@ from hashyard_agent.adapters.identity import FileIdentityStore
 from hashyard_agent.adapters.outbox import STATE_NONCE, SqliteOutbox
 from hashyard_agent.adapters.outbox_salvage import set_file_aside
 from hashyard_agent.adapters.site_trust import TrustFiles
-from hashyard_agent.adapters.store import StoreCorruptError
+from hashyard_agent.adapters.store import StoreCorruptError, StoreFullError
 from hashyard_agent.cloud_time import CloudTimeKeeper
 from hashyard_agent.commands import CommandConfig, MinerCommands
 from hashyard_agent.desired import DesiredFeed
@@ -135,7 +135,7 @@ async def _build(
     )
     parts = [
         Part("discovery", lambda: site.discovery.run(intervals.discovery_s)),
-        Part("polling", lambda: site.poller.run(intervals.poll_s)),
+        Part("polling", lambda: _poll(cloud.outbox, site.poller, intervals)),
         Part("enforcement", site.enforcement.enforcer.run),
         Part("sync", cloud.sync.run),
         Part("desired state", cloud.feed.run),
@@ -150,6 +150,15 @@ async def _build(
         await page.start()
         stack.push_async_callback(page.close)
     return running[0], cloud.feed
+
+
+async def _poll(outbox: SqliteOutbox, poller: Poller, intervals: "Intervals") -> None:
+    """First say since when nothing was measured: the agent, or this part of it, did not run."""
+    try:
+        outbox.enter_time_not_running(intervals.poll_s())
+    except StoreFullError as error:
+        LOG.warning("the time without the agent is entered at the next start: %s", error)
+    await poller.run(intervals.poll_s)
 
 
 def _site_side(

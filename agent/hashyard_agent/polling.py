@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hashyard_agent import miner_states
+from hashyard_agent.blind_time import LATE_CYCLES, clock_steps
 from hashyard_agent.details import DetailsLane
 from hashyard_agent.errors import MinerBusyError, MinerError, StoreError
 from hashyard_agent.fleet import Fleet, KnownMiner
@@ -32,7 +33,7 @@ from hashyard_shared.telemetry import (
 )
 
 MAX_POOL_URL_CHARS: Final = 512
-LATE_CYCLES: Final = 1.5
+MAX_STEPS_TOLD: Final = 100
 MIN_DEADLINE_S: Final = 1.0
 """However short a cycle is, a busy machine must not take its own slowness for a miner's."""
 _log = logging.getLogger(__name__)
@@ -117,8 +118,10 @@ class Poller:
         self._failing_slots = asyncio.Semaphore(config.max_failing_in_flight)
         self._tracks: dict[str, _Track] = {}
         self._latest: dict[str, Seen] = {}
+        self.on_back: Callable[[str], None] | None = None
         self._roster_id = ""
         self._gap: Gap | None = None
+        self._clock_steps: list[Gap] = []
         self._last_report: CycleReport | None = None
         self._details = DetailsLane(
             fleet=fleet,
@@ -150,9 +153,14 @@ class Poller:
 
     async def _cycles(self, interval_s: Callable[[], float]) -> None:
         last_s: float | None = None
+        last_us = 0
         while True:
             every_s = interval_s()
-            started_s = self._clock.monotonic_s()
+            started_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
+            if last_s is not None:
+                step_s = (now_us - last_us) / US_PER_S - (started_s - last_s)
+                self._clock_steps = [*self._clock_steps, *clock_steps(last_us, now_us, step_s)][-MAX_STEPS_TOLD:]
+            last_us = now_us
             if last_s is not None and started_s - last_s > LATE_CYCLES * every_s:
                 self._note_gap(
                     "agent-late",
@@ -240,6 +248,8 @@ class Poller:
             if track.misreads == miner_states.MISREADS_BEFORE_SUSPICION:
                 self._fleet.suspect(miner.ip)
         else:
+            if track.backoff.failing and self.on_back is not None and miner.identity.mac is not None:
+                self.on_back(miner.identity.mac)
             track.backoff.succeeded()
             track.misreads = 0
             if miner_states.differs(miner.expected_hashrate_ths, reading.expected_hashrate_ths):
@@ -314,11 +324,13 @@ class Poller:
 
     def _send_events(self) -> None:
         events: list[Event] = self._details.take_events()
+        events += self._clock_steps
         if self._gap is not None:
             events.append(self._gap)
         if events:
             self._outbox.put_events(events)
         self._gap = None
+        self._clock_steps = []
 
     def _note_gap(self, reason: str, length_us: int, cycles: int, samples: int = 0) -> None:
         """Cycles that were due but not taken or not kept; told with the next cycle that is kept."""

@@ -98,6 +98,11 @@ class GapLedger:
             else:
                 self._insert(loss.gap())
 
+    def enter(self, gaps: Iterable[Gap]) -> None:
+        """Gaps that are known as such."""
+        for gap in gaps:
+            self._insert(gap)
+
     def unreported(self) -> list[GapRow]:
         """Gaps that the cloud was not told of, oldest first, at most one event row's worth."""
         rows = self._db.execute(

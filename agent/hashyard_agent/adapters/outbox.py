@@ -8,17 +8,22 @@ is used up. What is dropped, damaged or rejected is entered in the gap ledger in
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from hashyard_agent import blind_time
+from hashyard_agent.adapters import running_mark
 from hashyard_agent.adapters.gap_ledger import GapLedger, GapRow, Loss
 from hashyard_agent.adapters.headroom import Headroom
+from hashyard_agent.adapters.host import boot_id
 from hashyard_agent.adapters.outbox_salvage import mark_suspect, open_or_salvage
 from hashyard_agent.adapters.store import Store, StoreCorruptError, StoreFullError, explained, open_read_only
 from hashyard_agent.backlog import OutboxStats, Settled
+from hashyard_agent.blind_time import CycleMark
 from hashyard_agent.errors import StoreError
 from hashyard_agent.ports import StoredBatch
-from hashyard_shared.clock import Clock
+from hashyard_shared.clock import US_PER_S, Clock
 from hashyard_shared.codec import MAX_BODY_BYTES, CodecError, decode_bytes, encode
 from hashyard_shared.events import MAX_EVENTS_PER_BATCH, Event, EventBatch
 from hashyard_shared.protocol import BatchesAnswer, BatchHeader, BatchKind, BatchVerdict, Verdict
@@ -66,6 +71,7 @@ class SqliteOutbox:
         self._headroom = Headroom(path, 0 if read_only else headroom_bytes)
         self._db: Store = open_read_only(path) if read_only else open_or_salvage(path, clock.now_us())
         self._gaps = GapLedger(self._db)
+        self._boot_id = boot_id()
         self.on_put: Callable[[], None] = _nothing
         self.on_damage: Callable[[StoreCorruptError], None] = _leave
         with self._guarded():
@@ -121,6 +127,29 @@ class SqliteOutbox:
     def _set(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO state (key, value) VALUES (?, ?)", [key, value])
 
+    def enter_time_not_running(self, interval_s: float) -> int:
+        """Before the first cycle of a run: enter what was missed since the last one kept; how many gaps."""
+
+        def write(_: int) -> int:
+            mark = running_mark.known(self._db)
+            if mark is None:
+                return 0
+            now = self._mark(self._clock.now_us(), mark.samples)
+            gaps = blind_time.since_last_run(
+                mark, now_us=now.wall_us, mono_s=now.mono_s, boot_id=now.boot_id, interval_s=interval_s
+            )
+            self._gaps.enter(gaps)
+            if gaps:
+                # Entered once: a start that breaks off before its first cycle goes on from here.
+                at_us = max(mark.at_us, now.at_us - round(interval_s * US_PER_S))
+                running_mark.keep(self._db, replace(now, at_us=at_us))
+            return len(gaps)
+
+        return self._written(write)
+
+    def _mark(self, cycle_at_us: int, samples: int) -> CycleMark:
+        return CycleMark(cycle_at_us, samples, self._boot_id, self._clock.monotonic_s(), self._clock.now_us())
+
     # --- putting ----------------------------------------------------------------------------------------------
 
     def put(self, kind: BatchKind, cycle_at_us: int, count: int, body: bytes) -> int:
@@ -163,6 +192,8 @@ class SqliteOutbox:
             tight = attempt > 0 or self._headroom.is_tight()
             self._drop_to_fit(needed_bytes, reused_bytes=needed_bytes * max(1, attempt) if tight else 0)
             self._gaps.settle_debt()
+            if self._gaps.owed:
+                running_mark.pass_over(self._db, max(gap.to_us for gap in self._gaps.owed))
             return self._insert(kind, lane, cycle_at_us, count, body)
 
         seq = self._written(write)
@@ -198,6 +229,8 @@ class SqliteOutbox:
         )
         if kind == BatchKind.ROSTER:
             self._keep_roster(body)
+        elif kind == BatchKind.TELEMETRY:
+            running_mark.keep(self._db, self._mark(cycle_at_us, count))
         return int(cursor.lastrowid or 0)
 
     def _drop_to_fit(self, needed_bytes: int, reused_bytes: int) -> None:
