@@ -189,6 +189,7 @@ def _site_side(
         stack=stack,
     )
     cloud.on_time.append(enforcement.enforcer.cloud_time_seen)
+    poller.on_back = enforcement.enforcer.miner_seen
     cloud.feed.subscribe(lambda document: miners.fleet.settle_bound(unit.mac for unit in document.units))
     cloud.feed.subscribe(enforcement.offer)
     commands = miners.commands(CommandConfig(reboots_per_minute=settings.enforcement.units_per_minute))

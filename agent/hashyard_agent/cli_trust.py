@@ -1,4 +1,4 @@
-"""`trust` and `pools`: what is pinned and recorded on site, and by whom it may be changed: root, here."""
+"""`trust`: what is pinned on site, and by whom it may be changed: root, here."""
 
 import json
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hashyard_agent.adapters.enforcement_store import SqliteEnforcementStore
 from hashyard_agent.adapters.files import hand_over
-from hashyard_agent.adapters.site_trust import TrustFiles, save_recorded, writable_by_agent
+from hashyard_agent.adapters.site_trust import TrustFiles, writable_by_agent
 from hashyard_agent.adapters.trust_file import TrustFile
 from hashyard_agent.enforcement.model import Change, JournalEntry
 from hashyard_agent.enforcement.sealing import opened
 from hashyard_agent.enforcement_parts import trust_files
 from hashyard_agent.errors import SettingsError
 from hashyard_agent.settings import Settings, load
-from hashyard_agent.trust import KEY_SLOTS, RecordedCustomer, RecordedPool, RecordedPools, Trust
+from hashyard_agent.trust import KEY_SLOTS, Trust
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.events import SiteControl
 from hashyard_shared.signing import decode_base64, encode_base64, fingerprint, grouped
@@ -29,7 +29,6 @@ PEM_HINT: Final = "keep it off this machine: whoever has it can read the snapsho
 trust_app = typer.Typer(
     help="What is pinned on site: signing keys and holding pools.", invoke_without_command=True
 )
-pools_app = typer.Typer(help="Customers' pools with their passwords, recorded on site.", no_args_is_help=True)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="The settings file; /etc/hashyard/agent.toml by default.")
@@ -67,7 +66,7 @@ def list_trust(config: ConfigOption = None, json_: JsonOption = False) -> None:
         typer.echo(f"Revoked       {grouped(print_of)}")
     for pool in trust.holding_pools:
         typer.echo(
-            f"Holding pool  {pool.reference}: {pool.url} as {pool.worker}, password {_masked(pool.password)}"
+            f"Holding pool  {pool.reference}: {pool.url} as {pool.worker}, password {masked(pool.password)}"
         )
     for unit, who in sorted(trust.inexact_units.items()):
         typer.echo(f"Inexact       {unit}: accepted by {who}")
@@ -220,87 +219,15 @@ def open_snapshot(
     )
 
 
-@pools_app.command("record")
-def record(
-    customer: Annotated[str, typer.Argument(help="The customer's id, as the cloud shows it.")],
-    url: Annotated[str, typer.Argument()],
-    worker: Annotated[str, typer.Argument(help="account.{unit}: {unit} becomes the unit's label.")],
-    password: PasswordOption,
-    name: Annotated[str, typer.Option(help="The customer's name, for people.")] = "",
-    config: ConfigOption = None,
-) -> None:
-    """Record one more pool of a customer, in the order of his slots."""
-    pool = RecordedPool(url=url, worker=worker, password=password)
-
-    def change(recorded: RecordedPools) -> RecordedPools:
-        old = recorded.customer(customer)
-        known = tuple(p for p in old.pools if (p.url, p.worker) != (url, worker)) if old else ()
-        entry = RecordedCustomer(
-            customer_id=customer,
-            name=name or (old.name if old else ""),
-            pools=(*known, pool),
-            recorded_at_us=SystemClock().now_us(),
-            recorded_by=getuser(),
-            assigned_at_us=old.assigned_at_us if old else None,
-        )
-        return _with_customer(recorded, entry)
-
-    _record(config, "pools-recorded", customer, change)
-
-
-@pools_app.command("assign")
-def assign(customer: Annotated[str, typer.Argument()], config: ConfigOption = None) -> None:
-    """Make the recorded pools the customer's normal ones: what is restored from now on goes to them."""
-
-    def change(recorded: RecordedPools) -> RecordedPools:
-        old = recorded.customer(customer)
-        if old is None:
-            raise SettingsError(f"nothing is recorded for {customer}; use: hashyard-agent pools record")
-        return _with_customer(recorded, old.model_copy(update={"assigned_at_us": SystemClock().now_us()}))
-
-    _record(config, "pools-assigned", customer, change)
-
-
-@pools_app.command("forget")
-def forget(customer: Annotated[str, typer.Argument()], config: ConfigOption = None) -> None:
-    """Remove what is recorded for a customer."""
-
-    def change(recorded: RecordedPools) -> RecordedPools:
-        kept = tuple(entry for entry in recorded.customers if entry.customer_id != customer)
-        return recorded.model_copy(update={"customers": kept})
-
-    _record(config, "pools-forgotten", customer, change)
-
-
-@pools_app.command("list")
-def list_pools(config: ConfigOption = None) -> None:
-    """Show what is recorded; never a password."""
-    settings = load(config)
-    recorded = TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file).recorded()
-    for entry in recorded.customers:
-        typer.echo(f"{entry.customer_id}  {entry.name}{'  assigned' if entry.assigned_at_us else ''}")
-        for pool in entry.pools:
-            typer.echo(f"  {pool.url} as {pool.worker}, password {_masked(pool.password)}")
-
-
 def _change(config: Path | None, control: str, value: str, change: Callable[[Trust], Trust]) -> None:
     settings = load(config)
     store = TrustFile(settings.enforcement.trust_file, settings.store.path)
     known = TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file).trust()
     store.write(change(known))
-    _report(settings, f"trust-{control}", value)
+    report(settings, f"trust-{control}", value)
 
 
-def _record(
-    config: Path | None, control: str, value: str, change: Callable[[RecordedPools], RecordedPools]
-) -> None:
-    settings = load(config)
-    known = TrustFiles(settings.enforcement.trust_file, settings.recorded_pools_file).recorded()
-    save_recorded(settings.recorded_pools_file, change(known))
-    _report(settings, control, value)
-
-
-def _report(settings: Settings, control: str, value: str) -> None:
+def report(settings: Settings, control: str, value: str) -> None:
     """A change on site is reported, and stands in the journal."""
     now_us, actor = SystemClock().now_us(), getuser()
     event = SiteControl(at_us=now_us, control=control[:64], value=value[:500], actor=actor)
@@ -318,11 +245,6 @@ def _changed(trust: Trust, **fields: Any) -> Trust:
     return Trust.model_validate({**trust.model_dump(), **fields})
 
 
-def _with_customer(recorded: RecordedPools, entry: RecordedCustomer) -> RecordedPools:
-    others = tuple(known for known in recorded.customers if known.customer_id != entry.customer_id)
-    return RecordedPools(customers=(*others, entry))
-
-
 def _key_note(trust: Trust, pinned: Trust, slot: int, key: str) -> str:
     if trust.is_revoked(_print_of(key)):
         return "REVOKED"
@@ -334,5 +256,6 @@ def _print_of(key: str) -> str:
     return fingerprint(decode_base64(key))
 
 
-def _masked(password: str) -> str:
+def masked(password: str) -> str:
+    """Enough of a password to tell two apart, and no more."""
     return "empty" if not password else f"{password[:1]}{'*' * 5} ({len(password)} characters)"

@@ -13,6 +13,7 @@ from hashyard_agent.adapters.outbox import SqliteOutbox
 from hashyard_agent.adapters.site_trust import StopFile, TrustFiles
 from hashyard_agent.adapters.writers import pool_writers
 from hashyard_agent.adapters.writers.logins import ProfiledCredentials
+from hashyard_agent.desired import read_desired
 from hashyard_agent.discovery import DiscoveryConfig
 from hashyard_agent.enforcement.enforcer import Enforcer
 from hashyard_agent.enforcement.model import AgentFacts, EnforcementPolicy
@@ -195,7 +196,7 @@ async def build_alone(settings: Settings, clock: Clock, macs: Sequence[str], sta
         subnets = tuple(str(subnet) for subnet in settings.site.subnets)
         exclude = tuple(str(subnet) for subnet in settings.site.exclude)
         await miners.discovery(DiscoveryConfig(subnets=subnets, exclude=exclude)).scan()
-    return _enforcer(
+    enforcer = _enforcer(
         settings,
         keys,
         policy=_policy(settings),
@@ -208,3 +209,8 @@ async def build_alone(settings: Settings, clock: Clock, macs: Sequence[str], sta
         boot_id=boot_id(),
         stack=stack,
     )
+    document = read_desired(outbox)
+    if document is not None and document.site_id == keys.identity.site_id:
+        # Whose units these are, as the cloud last said; its orders are for the agent, not for this command.
+        enforcer.offer((), document.units, document.settings)
+    return enforcer

@@ -138,11 +138,11 @@ class SqliteEnforcementStore:
         with self._lock, explained(self._path), self._db.atomic():
             self._db.execute("DELETE FROM events WHERE number <= ?", (upto,))
 
-    def commands(self, limit: int) -> list[LocalCommand]:
+    def commands(self, limit: int, kinds: Sequence[str]) -> list[LocalCommand]:
         rows = self._all(
             "SELECT command_id, at_us, actor, kind, arguments FROM commands WHERE finished_at_us IS NULL "
-            "ORDER BY command_id LIMIT ?",
-            (limit,),
+            "AND kind IN (SELECT value FROM json_each(?)) ORDER BY command_id LIMIT ?",
+            (json.dumps(list(kinds)), limit),
         )
         return [LocalCommand(number, at, actor, kind, json.loads(text)) for number, at, actor, kind, text in rows]
 

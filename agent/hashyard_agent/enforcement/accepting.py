@@ -60,7 +60,7 @@ def _redirect(row: UnitRow, order: Order, now_us: int, *, same_pool: bool) -> Un
         return replace(row, drifts=0, writes=0 if row.step is Step.HELD else row.writes)
     if row.customer_id != order.customer_id:
         # The open snapshot is the former customer's: it is no way back for the new one.
-        row = replace(row, customer_id=order.customer_id, snapshot_id=None, episode=False)
+        row = replace(row, customer_id=order.customer_id, snapshot_id=None, episode=False, to_recorded=False)
     return replace(
         _begun(row), phase=UnitPhase.WAITING, redirected_at_us=now_us if not row.episode else row.redirected_at_us
     )
@@ -71,8 +71,19 @@ def _restore(row: UnitRow, customer_id: str) -> UnitRow:
     if row.customer_id != customer_id:
         if row.episode:
             return reassigned(row)
-        row = replace(row, customer_id=customer_id, snapshot_id=None)
+        row = replace(row, customer_id=customer_id, snapshot_id=None, to_recorded=False)
     return replace(_begun(row), phase=UnitPhase.RESTORING)
+
+
+def assigned(row: UnitRow, customer_id: str, at_us: int) -> UnitRow:
+    """The customer's recorded pools were asked for: written now, or where a redirect will come back to."""
+    if row.customer_id != customer_id:
+        # Another one's snapshot is no way back for this customer, and his lease is nothing to him.
+        row = replace(row, customer_id=customer_id, snapshot_id=None)
+    elif row.goal is OrderKind.REDIRECT:
+        return replace(row, assigned_us=at_us, to_recorded=True)
+    row = replace(row, goal=OrderKind.RESTORE, expires_at_us=None, holding_pool=None, origin="assigned")
+    return replace(_begun(row), assigned_us=at_us, to_recorded=True, phase=UnitPhase.RESTORING)
 
 
 def _begun(row: UnitRow) -> UnitRow:

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from hashyard_agent.enforcement.accepting import lapsed
 from hashyard_agent.enforcement.admission import Admission
 from hashyard_agent.enforcement.book import Book
+from hashyard_agent.enforcement.daily_cap import DailyCap
 from hashyard_agent.enforcement.intake import JUDGE_EVERY_S, Intake, Offer
 from hashyard_agent.enforcement.leases import TimeMark, TrustedTime
-from hashyard_agent.enforcement.local_commands import LocalCommands
+from hashyard_agent.enforcement.local_commands import Answer, LocalCommands
 from hashyard_agent.enforcement.model import (
     BUSY_STEPS,
     AgentFacts,
@@ -43,6 +44,8 @@ TICK_S: Final = 1.0
 FAULT_RETRY_S: Final = 60.0
 MAX_EVENTS_AT_ONCE: Final = 200
 MAX_EVENT_BATCHES: Final = 20
+AWAY_SHARE: Final = 4
+"""One slot in so many may look for units that were not seen."""
 TIME_FACT: Final = "trusted-time"
 SETTINGS_FACT: Final = "cloud-settings"
 STOP_FACT: Final = "emergency-stop"
@@ -82,6 +85,7 @@ class Enforcer:
         self._wake = asyncio.Event()
         self._flight: dict[str, asyncio.Task[None]] = {}
         self._due_s: dict[str, float] = {}
+        self._back: set[str] = set()
         self._judge_at_s = 0.0
         self._visitor = Visitor(
             book=self._book,
@@ -96,9 +100,10 @@ class Enforcer:
         self._admission = Admission(
             book=self._book, policy=policy, writers=writers, locator=locator, clock=clock, held=self._held
         )
+        self.cap = DailyCap(self._book, policy, clock, self._unit_ids)
         self._intake = Intake(
             agent=agent,
-            policy=policy,
+            cap=self.cap,
             book=self._book,
             source=trust,
             locator=locator,
@@ -113,6 +118,7 @@ class Enforcer:
             time=self._time,
             clock=clock,
             busy=self._flight.__contains__,
+            cap=self.cap,
         )
 
     # -- what others tell it ---------------------------------------------------------------------
@@ -146,8 +152,18 @@ class Enforcer:
         """Discovery or polling saw this miner again: whatever waits for it is tried at once."""
         for row in self._book.units.values():
             if row.mac == mac and row.offline and row.unit_id in self._due_s:
+                self._back.add(row.unit_id)
                 self._due_s[row.unit_id] = 0.0
                 self._wake.set()
+
+    async def assign_pools(self, customer_id: str, actor: str) -> Answer:
+        """Write a customer's recorded pools to his units here, as the cloud asks; answers once that is taken.
+
+        Errors: `StoreError`.
+        """
+        return await self._commands.ask(
+            actor, "assign", {"customer": customer_id, "capped": True}, wake=self._wake.set
+        )
 
     def emergency_stop(self, reason: str) -> None:
         """Freeze all writes, now and over restarts, until `emergency_resume`."""
@@ -273,10 +289,17 @@ class Enforcer:
     def _start_due(self, group: asyncio.TaskGroup) -> None:
         now_s = self._clock.monotonic_s()
         due = [u for u, due_s in self._due_s.items() if due_s <= now_s and u not in self._flight]
-        for unit_id in sorted(due, key=lambda u: _urgency(self._book.units[u])):
+        away = sum(1 for unit_id in self._flight if self._is_away(self._book.units[unit_id]))
+        for unit_id in sorted(due, key=lambda u: _urgency(self._book.units[u], back=u in self._back)):
             if len(self._flight) >= self._policy.max_concurrency:
                 return
             row = self._book.units[unit_id]
+            if self._is_away(row):
+                # Each may take as long as a call may: they must not keep those from their turn that answer.
+                away += 1
+                if away > max(1, self._policy.max_concurrency // AWAY_SHARE):
+                    self._due_s[unit_id] = now_s + TICK_S
+                    continue
             wait_s = self._admission.wait_s(row)
             if wait_s > 0:
                 self._due_s[unit_id] = now_s + wait_s
@@ -297,6 +320,7 @@ class Enforcer:
             next_s = FAULT_RETRY_S
         finally:
             del self._flight[unit_id]
+            self._back.discard(unit_id)
             after = self._book.units[unit_id]
             self._admission.done(row, after)
         if next_s is None or not self._is_watched(after):
@@ -304,6 +328,12 @@ class Enforcer:
         else:
             self._due_s[unit_id] = self._clock.monotonic_s() + next_s
         self._wake.set()
+
+    def _unit_ids(self) -> dict[str, str]:
+        return {mac: bound[0] for mac, bound in self._offer.by_mac().items()} if self._offer else {}
+
+    def _is_away(self, row: UnitRow) -> bool:
+        return row.offline and row.unit_id not in self._back
 
     def _is_watched(self, row: UnitRow) -> bool:
         return row.goal is not None
@@ -318,6 +348,7 @@ class Enforcer:
             shadow_mode=self.shadow_mode,
             maintenance=bool(row.maintenance) or (bool(row.kept_local) and row.goal is OrderKind.REDIRECT),
             quarantined=identity is not None and is_quarantined(self._book.pairs, identity),
+            assigned=row.to_recorded and not row.episode,
             redirect_enabled=self._settings.redirect_enabled or row.origin == "local",
             shared_mac=self._locator.duplicated(row.mac) or (offer is not None and row.mac in offer.shared_macs),
         )
@@ -333,18 +364,20 @@ class Enforcer:
             await self._book.call(partial(self._store.forget_events, last))
 
 
-def _urgency(row: UnitRow) -> tuple[int, int]:
-    """Who comes first: the way back before the way there, those that were away first of all.
+def _urgency(row: UnitRow, *, back: bool) -> tuple[int, int]:
+    """Who comes first: who was away and is `back`, then the way back to the customer before the way there.
 
     Within either, a write that was sent is read back before the next is begun, and both come before the later
     confirmations, of which there are many.
     """
-    back = row.goal is OrderKind.RESTORE
+    restore = row.goal is OrderKind.RESTORE
+    if back:
+        return (0 if restore else 1, row.step_at_us)
     if row.step in {Step.WRITING, Step.READ_BACK}:
-        return (1 if back else 3, row.step_at_us)
+        return (2 if restore else 5, row.step_at_us)
     if row.step is Step.READY:
-        return ((0 if row.offline else 2) if back else 4, row.sequence)
-    return (5 if row.step in BUSY_STEPS else 6, row.step_at_us)
+        return ((3 if row.offline else 4) if restore else 6, row.sequence)
+    return (7 if row.step in BUSY_STEPS else 8, row.step_at_us)
 
 
 def _first(group: BaseExceptionGroup[StoreError]) -> StoreError:

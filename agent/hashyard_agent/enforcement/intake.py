@@ -2,15 +2,15 @@
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hashyard_agent.enforcement.accepting import order_entry, ordered
 from hashyard_agent.enforcement.book import Book
+from hashyard_agent.enforcement.daily_cap import DailyCap
 from hashyard_agent.enforcement.leases import TrustedTime
-from hashyard_agent.enforcement.model import DAY_US, AgentFacts, EnforcementPolicy, JournalEntry
+from hashyard_agent.enforcement.model import AgentFacts, JournalEntry
 from hashyard_agent.enforcement.orders import TRANSIENT, Accepted, Refusal, Situation, judge
 from hashyard_agent.enforcement.ports import TrustSource
 from hashyard_agent.ports import MinerLocator
@@ -22,7 +22,6 @@ from hashyard_shared.orders import Order, OrderKind
 from hashyard_shared.protocol import SiteSettings, UnitBinding
 from hashyard_shared.signing import Envelope
 
-CONFIRMED_FACT: Final = "confirmed-units"
 MAX_JUDGED_AT_ONCE: Final = 64
 JUDGE_EVERY_S: Final = 5.0
 BUSY_AGAIN_S: Final = 0.05
@@ -70,7 +69,7 @@ class Intake:
         self,
         *,
         agent: AgentFacts,
-        policy: EnforcementPolicy,
+        cap: DailyCap,
         book: Book,
         source: TrustSource,
         locator: MinerLocator,
@@ -79,7 +78,7 @@ class Intake:
         busy: Callable[[str], bool],
     ) -> None:
         self._agent = agent
-        self._policy = policy
+        self._cap = cap
         self._book = book
         self._source = source
         self._locator = locator
@@ -104,7 +103,7 @@ class Intake:
         if not waiting:
             self._passed.clear()
             return [], JUDGE_EVERY_S
-        view = _View.of(self._book, self._clock.now_us())
+        view = _View.of(self._book, self._cap)
         changed: list[str] = []
         busy = False
         async with asyncio.TaskGroup() as saving:
@@ -138,8 +137,8 @@ class Intake:
             last_sequence=view.sequences,
             last_order=view.orders,
             redirected=view.redirected,
-            redirected_today=len(view.redirected_today),
-            daily_cap_units=self._policy.daily_cap_units,
+            disturbed_today=len(view.disturbed_today),
+            daily_cap_units=self._cap.limit,
             confirmed=view.confirmed,
             redirect_enabled=offer.settings.redirect_enabled,
         )
@@ -180,20 +179,18 @@ class _View:
     sequences: dict[str, int]
     orders: dict[str, str]
     redirected: set[str]
-    redirected_today: set[str]
+    disturbed_today: set[str]
     confirmed: frozenset[str]
 
     @classmethod
-    def of(cls, book: Book, now_us: int) -> "_View":
+    def of(cls, book: Book, cap: DailyCap) -> "_View":
         rows = book.units.values()
         return cls(
             sequences={row.unit_id: row.sequence for row in rows},
             orders={row.unit_id: row.order.order_id for row in rows if row.order},
             redirected={row.unit_id for row in rows if row.goal is OrderKind.REDIRECT},
-            redirected_today={
-                row.unit_id for row in rows if row.redirected_at_us and now_us - row.redirected_at_us < DAY_US
-            },
-            confirmed=frozenset(json.loads(book.facts.get(CONFIRMED_FACT, "[]"))),
+            disturbed_today=cap.disturbed(),
+            confirmed=cap.confirmed(),
         )
 
     def add(self, order: Order) -> None:
@@ -201,7 +198,7 @@ class _View:
         self.orders[order.unit_id] = order.order_id
         if order.kind is OrderKind.REDIRECT:
             self.redirected.add(order.unit_id)
-            self.redirected_today.add(order.unit_id)
+            self.disturbed_today.add(normalise_mac(order.mac))
         else:
             self.redirected.discard(order.unit_id)
 

@@ -97,7 +97,8 @@ class UnitRow:
     `untaken` counts writes of the episode that the miner accepted and did not show: they may still come out of it.
     `unproven` counts writes whose effect was never seen; while it is above zero, a restore writes even when the
     pools look right. `kept_local` says that a technician restored it: redirects wait until he lets go.
-    `maintenance` is the reason a technician gave, "" when there is none.
+    `maintenance` is the reason a technician gave, "" when there is none. `assigned_us` names the newest request
+    for the customer's recorded pools that the unit has seen; `to_recorded` holds until they are proven in it.
     """
 
     unit_id: str
@@ -129,6 +130,8 @@ class UnitRow:
     episode: bool = False
     maintenance: str = ""
     kept_local: str = ""
+    assigned_us: int = 0
+    to_recorded: bool = False
     origin: str = "cloud"
     holding_pool: str | None = None
     label: str = ""

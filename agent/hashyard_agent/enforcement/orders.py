@@ -51,7 +51,7 @@ class Situation:
 
     `now_us` is the trusted time, None while unknown. `last_sequence` is what was accepted for each unit,
     `last_order` the id that had it. `redirected` are units that an accepted redirect already counts for,
-    `redirected_today` how many units the last day counts against `daily_cap_units`; `confirmed` are units that a
+    `disturbed_today` how many units the last day counts against `daily_cap_units`; `confirmed` are units that a
     technician confirmed over the cap.
     """
 
@@ -65,7 +65,7 @@ class Situation:
     last_sequence: Mapping[str, int]
     last_order: Mapping[str, str]
     redirected: AbstractSet[str]
-    redirected_today: int
+    disturbed_today: int
     daily_cap_units: int
     confirmed: AbstractSet[str]
     redirect_enabled: bool
@@ -200,8 +200,11 @@ def _allowed(order: Order, situation: Situation) -> Refusal | None:
     if not situation.redirect_enabled:
         return Refusal(ErrorCode.REDIRECT_DISABLED, "redirecting is switched off for this organisation", order)
     counted = order.unit_id in situation.redirected or order.unit_id in situation.confirmed
-    if not counted and situation.redirected_today >= situation.daily_cap_units:
-        detail = f"{situation.redirected_today} units were redirected within a day; a technician must confirm more"
+    if not counted and situation.disturbed_today >= situation.daily_cap_units:
+        detail = (
+            f"{situation.disturbed_today} units were redirected, restarted or curtailed within a day; "
+            "a technician must confirm more"
+        )
         return Refusal(ErrorCode.ORDER_OVER_DAILY_CAP, detail, order)
     return None
 
@@ -218,19 +221,23 @@ class Holds:
     shadow_mode: bool
     maintenance: bool
     quarantined: bool
+    assigned: bool
     redirect_enabled: bool
     shared_mac: bool
 
 
 def held_back(kind: OrderKind, holds: Holds) -> ErrorCode | None:
-    """Why nothing may be written now, or None. Quarantine and the switch never hold a restore."""
+    """Why nothing may be written now, or None. Quarantine and the switch never hold a restore.
+
+    `assigned` pools are no restore in this: the miner is at its customer, and a firmware that lies is let alone.
+    """
     redirect = kind is OrderKind.REDIRECT
     reasons = (
         (holds.emergency_stop, ErrorCode.EMERGENCY_STOP),
         (holds.shared_mac, ErrorCode.DUPLICATE_MAC),
         (holds.maintenance, ErrorCode.MAINTENANCE),
         (redirect and not holds.redirect_enabled, ErrorCode.REDIRECT_DISABLED),
-        (redirect and holds.quarantined, ErrorCode.QUARANTINED),
+        ((redirect or holds.assigned) and holds.quarantined, ErrorCode.QUARANTINED),
         (holds.shadow_mode, ErrorCode.SHADOW_MODE),
     )
     return next((code for applies, code in reasons if applies), None)

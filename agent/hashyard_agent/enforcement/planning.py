@@ -14,7 +14,9 @@ from hashyard_agent.enforcement.sealing import sealed
 from hashyard_agent.enforcement.targets import (
     Blocked,
     Groups,
+    assigned,
     holding_target,
+    in_group_of,
     restore_groups,
     shows_holding,
     way_back,
@@ -65,8 +67,9 @@ class Planner:
         if isinstance(target, Blocked) or row.episode:
             return target if isinstance(target, Blocked) else Plan(row, target)
         snapshot = self._take_snapshot(row, current, writer)
-        if isinstance(snapshot, Blocked):
-            return snapshot
+        return snapshot if isinstance(snapshot, Blocked) else self._with_snapshot(row, target, snapshot)
+
+    def _with_snapshot(self, row: UnitRow, target: Groups, snapshot: SnapshotRow) -> Plan:
         entry = JournalEntry(
             "snapshot",
             {
@@ -94,14 +97,21 @@ class Planner:
     def _take_snapshot(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> SnapshotRow | Blocked:
         recorded, trust = self._source.recorded(), self.trust()
         before: Groups = current.groups
-        if shows_holding(current.groups, trust):
+        if row.to_recorded:
+            # Assigned and not written yet: that is where it belongs, whatever it shows.
+            known = assigned(row, recorded, 0)
+            if known is None:
+                detail = f"no pools are recorded on this site for customer {row.customer_id}"
+                return Blocked(ErrorCode.POOLS_NOT_RECORDED, detail)
+            before = known
+        elif shows_holding(current.groups, trust):
             # What it shows is the host's own pool: no way back can be read from it.
             known = recorded.groups(row.customer_id, row.label)
             if known is None:
                 detail = "already at a holding pool, and the customer's pools are not recorded"
                 return Blocked(ErrorCode.NO_SNAPSHOT, detail)
             before = known
-        back = way_back(row, before, writer, recorded, trust)
+        back = way_back(row, in_group_of(before, current), writer, recorded, trust)
         if isinstance(back, Blocked):
             return back
         now_us = self._clock.now_us()
@@ -120,6 +130,9 @@ class Planner:
         )
 
     async def _restore(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> Plan | Blocked:
+        if not row.episode and row.to_recorded:
+            fresh = self._take_snapshot(row, current, writer)
+            return fresh if isinstance(fresh, Blocked) else self._with_snapshot(row, fresh.groups, fresh)
         if not row.episode and not shows_holding(current.groups, self.trust()):
             return Plan(row, None)
         recorded = self._source.recorded()
@@ -127,7 +140,7 @@ class Planner:
         groups = restore_groups(row, snapshot, recorded)
         if isinstance(groups, Blocked):
             return groups
-        back = way_back(row, groups, writer, recorded, self.trust())
+        back = way_back(row, in_group_of(groups, current), writer, recorded, self.trust())
         return back if isinstance(back, Blocked) else Plan(row, back)
 
 

@@ -52,8 +52,12 @@ class EnforcementStore(Protocol):
         """These and all before them are in the outbox now."""
         ...
 
-    def commands(self, limit: int) -> list[LocalCommand]:
-        """Local commands that nobody has taken yet, oldest first."""
+    def add_command(self, at_us: int, actor: str, kind: str, arguments: dict[str, Any]) -> int:
+        """Leave a command; returns its number."""
+        ...
+
+    def commands(self, limit: int, kinds: Sequence[str]) -> list[LocalCommand]:
+        """Local commands of these kinds that nobody has taken yet, oldest first."""
         ...
 
     def finish_command(self, command_id: int, at_us: int, result: str) -> None:

@@ -83,10 +83,18 @@ def _nearest(groups: Groups, writer: PoolWriter, reason: str) -> Groups | Blocke
     return nearest if writer.unwritable(nearest) is None else Blocked(ErrorCode.NOT_RESTORABLE, reason)
 
 
+def in_group_of(groups: Groups, current: MinerConfig) -> Groups:
+    """Recorded pools know nothing of groups: they take the place, name and share of the miner's first group."""
+    if groups != (PoolGroup(groups[0].pools),):
+        return groups
+    return (replace(current.groups[0], pools=groups[0].pools),)
+
+
 def assigned(row: UnitRow, recorded: RecordedPools, since_us: int) -> Groups | None:
     """The customer's recorded pools, when they were assigned after `since_us`: they replace what the miner had."""
     entry = recorded.customer(row.customer_id)
-    if entry is None or entry.assigned_at_us is None or entry.assigned_at_us <= since_us:
+    at_us = 0 if entry is None else max(entry.assigned_at_us or 0, row.assigned_us)
+    if at_us <= since_us:
         return None
     return recorded.groups(row.customer_id, row.label)
 

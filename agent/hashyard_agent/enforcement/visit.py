@@ -341,6 +341,7 @@ class Visitor:
             writes=0,
             drifts=0,
             target=row.target if row.untaken else (),
+            to_recorded=False,
             offline=False,
         )
         data = {"unit_id": row.unit_id, "mac": row.mac, "level": row.level, "how": how}
@@ -449,7 +450,8 @@ class Visitor:
         return self._policy.offline_retry_s
 
     async def _block(self, row: UnitRow, blocked: Blocked) -> float:
-        phase = UnitPhase.REFUSED if row.goal is OrderKind.REDIRECT and not row.episode else UnitPhase.FAILED
+        untouched = not row.episode and (row.goal is OrderKind.REDIRECT or row.to_recorded)
+        phase = UnitPhase.REFUSED if untouched else UnitPhase.FAILED
         changed = () if row.code is blocked.code else (_entry("refused", row, blocked.code, blocked.detail),)
         await self._book.save(replace(row, phase=phase, code=blocked.code, detail=blocked.detail), *changed)
         return self._policy.retry_max_s

@@ -337,3 +337,23 @@ async def test_a_local_redirect_needs_a_pinned_pool_and_no_cloud(tmp_path: Path)
                 while not any(row.level >= 3 for row in site.enforcer.units()):  # type: ignore[union-attr]  # noqa: ASYNC110 - of another loop's making
                     await asyncio.sleep(0.02)
             assert true_pools(farm.devices[0])[0][0] == HOLDING.url
+
+
+async def test_a_unit_seen_again_is_restored_at_once_without_waiting_for_the_next_look(tmp_path: Path) -> None:
+    async with farm_of({"luxos": 2}) as farm:
+        before = true_pools(farm.devices[0])
+        site = Site(farm, tmp_path)
+        site.record_all()
+        site.policy_with(offline_retry_s=3_600)
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            await _redirected(site, level=3)
+            await site.inject(0, "drop")
+            site.command(OrderKind.RESTORE)
+            async with asyncio.timeout(LIMIT_S):
+                await site.until(lambda row: row.offline, units=["unit-0"])
+            await site.heal(0)
+            assert site.enforcer is not None
+            site.enforcer.miner_seen(site.macs[0])
+            await _restored(site)
+            assert true_pools(farm.devices[0]) == before

@@ -46,7 +46,7 @@ SITUATION = Situation(
     last_sequence={"unit": 10},
     last_order={"unit": "earlier"},
     redirected=frozenset(),
-    redirected_today=0,
+    disturbed_today=0,
     daily_cap_units=5,
     confirmed=frozenset(),
     redirect_enabled=True,
@@ -135,7 +135,7 @@ def test_each_bent_field_is_refused_with_its_own_code(code: ErrorCode, bent: dic
     [
         (ErrorCode.ORDER_TIME_UNKNOWN, {"now_us": None}),
         (ErrorCode.DUPLICATE_MAC, {"mac_shared": lambda mac: mac == MAC}),
-        (ErrorCode.ORDER_OVER_DAILY_CAP, {"redirected_today": 5}),
+        (ErrorCode.ORDER_OVER_DAILY_CAP, {"disturbed_today": 5}),
         (ErrorCode.ORDER_OVER_DAILY_CAP, {"daily_cap_units": 0}),
         (ErrorCode.REDIRECT_DISABLED, {"redirect_enabled": False}),
     ],
@@ -145,7 +145,7 @@ def test_the_situation_refuses_redirects(code: ErrorCode, changes: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    "changes", [{"now_us": None}, {"redirected_today": 5}, {"daily_cap_units": 0}, {"redirect_enabled": False}]
+    "changes", [{"now_us": None}, {"disturbed_today": 5}, {"daily_cap_units": 0}, {"redirect_enabled": False}]
 )
 def test_a_way_back_is_open_whatever_keeps_redirects_away(changes: dict[str, Any]) -> None:
     assert _code(_signed(RESTORE), replace(SITUATION, **changes)) is None
@@ -157,7 +157,7 @@ def test_a_restore_never_expires() -> None:
 
 @pytest.mark.parametrize("counted", [{"redirected": {"unit"}}, {"confirmed": {"unit"}}])
 def test_a_unit_that_counts_already_or_was_confirmed_is_not_held_by_the_cap(counted: dict[str, Any]) -> None:
-    assert _code(_signed(REDIRECT), replace(SITUATION, redirected_today=5, **counted)) is None
+    assert _code(_signed(REDIRECT), replace(SITUATION, disturbed_today=5, **counted)) is None
 
 
 def test_keys_that_are_not_pinned_or_were_revoked() -> None:
@@ -196,6 +196,7 @@ FREE = Holds(
     shadow_mode=False,
     maintenance=False,
     quarantined=False,
+    assigned=False,
     redirect_enabled=True,
     shared_mac=False,
 )
