@@ -9,7 +9,7 @@ from pydantic import Field
 
 from hashyard_cloud.domain.terms import months_later
 from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
-from hashyard_cloud.services import activity, equipment
+from hashyard_cloud.services import activity, contract_sites, equipment
 from hashyard_cloud.services.inputs import (
     Clause,
     Currency,
@@ -191,6 +191,8 @@ async def complete(
         ends_us = None if version.term_months is None else months_later(now_us, version.term_months, zone)
         row = replace(row, state=ContractState.ACTIVE, starts_us=now_us, ends_us=ends_us)
         await tx.contracts.replace_draft_version(replace(version, effective_us=now_us))
+        if row.kind is ContractKind.OPERATIONS:
+            await contract_sites.start_in(tx, row, now_us)
         await tx.contracts.update(row)
         if unit_ids:
             await equipment.assign_in(tx, clock, actor, row, unit_ids)

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hashyard_cloud.services.ports.contracts import (
     BillingBasis,
     ContractKind,
     ContractRow,
-    ContractServiceRow,
     ContractState,
     ContractVersionRow,
 )
 from hashyard_cloud.storage.rows import values
 from hashyard_cloud.storage.tables.contracts import (
     CONTRACT_NUMBERS,
-    CONTRACT_SERVICES,
-    CONTRACT_SITES,
     CONTRACT_VERSIONS,
     CONTRACTS,
 )
@@ -35,10 +32,6 @@ def _version(record: Row[tuple[Any, ...]]) -> ContractVersionRow:
     found = dict(record._mapping)  # noqa: SLF001 - as above
     found["billing_basis"] = BillingBasis(found["billing_basis"])
     return ContractVersionRow(**found)
-
-
-def _service(record: Row[tuple[Any, ...]]) -> ContractServiceRow:
-    return ContractServiceRow(**record._mapping)  # noqa: SLF001 - as above
 
 
 class ContractsStore:
@@ -138,46 +131,6 @@ class ContractsStore:
             by_contract.setdefault(row.contract_id, []).append(row)
         found = {contract_id: _in_force(rows, at_us) for contract_id, rows in by_contract.items()}
         return {contract_id: row for contract_id, row in found.items() if row}
-
-    async def set_sites(self, organisation_id: str, contract_id: str, site_ids: list[str]) -> None:
-        await self._connection.execute(
-            delete(CONTRACT_SITES).where(
-                CONTRACT_SITES.c.organisation_id == organisation_id, CONTRACT_SITES.c.contract_id == contract_id
-            )
-        )
-        for site_id in site_ids:
-            await self._connection.execute(
-                insert(CONTRACT_SITES).values(
-                    organisation_id=organisation_id, contract_id=contract_id, site_id=site_id
-                )
-            )
-
-    async def sites(self, organisation_id: str, contract_id: str) -> list[str]:
-        query = select(CONTRACT_SITES.c.site_id).where(
-            CONTRACT_SITES.c.organisation_id == organisation_id, CONTRACT_SITES.c.contract_id == contract_id
-        )
-        return [record[0] for record in (await self._connection.execute(query)).all()]
-
-    async def set_services(self, organisation_id: str, contract_id: str, rows: list[ContractServiceRow]) -> None:
-        await self._connection.execute(
-            delete(CONTRACT_SERVICES).where(
-                CONTRACT_SERVICES.c.organisation_id == organisation_id,
-                CONTRACT_SERVICES.c.contract_id == contract_id,
-            )
-        )
-        for row in rows:
-            await self._connection.execute(insert(CONTRACT_SERVICES).values(values(row)))
-
-    async def services(self, organisation_id: str, contract_id: str) -> list[ContractServiceRow]:
-        query = (
-            select(CONTRACT_SERVICES)
-            .where(
-                CONTRACT_SERVICES.c.organisation_id == organisation_id,
-                CONTRACT_SERVICES.c.contract_id == contract_id,
-            )
-            .order_by(CONTRACT_SERVICES.c.name)
-        )
-        return [_service(record) for record in (await self._connection.execute(query)).all()]
 
 
 def _in_force(versions: list[ContractVersionRow], at_us: int) -> ContractVersionRow | None:

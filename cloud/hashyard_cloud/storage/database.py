@@ -22,6 +22,7 @@ from hashyard_cloud.storage.activity import ActivityStore
 from hashyard_cloud.storage.agents import AgentsStore
 from hashyard_cloud.storage.agreements import AgreementsStore
 from hashyard_cloud.storage.api_tokens import ApiTokensStore
+from hashyard_cloud.storage.contract_sites import ContractSitesStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customer_pools import CustomerPoolsStore
 from hashyard_cloud.storage.customers import CustomersStore
@@ -198,6 +199,10 @@ class SqlTransaction:
     @cached_property
     def pool_figures(self) -> PoolFiguresStore:
         return PoolFiguresStore(self.connection)
+
+    @cached_property
+    def contract_sites(self) -> ContractSitesStore:
+        return ContractSitesStore(self.connection)
 
     @cached_property
     def customer_pools(self) -> CustomerPoolsStore:

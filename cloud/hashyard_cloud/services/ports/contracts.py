@@ -107,20 +107,8 @@ class ContractVersionRow:
     created_by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractServiceRow:
-    """A service billed monthly under an O&M contract, per site where `site_id` is set."""
-
-    service_id: str
-    organisation_id: str
-    contract_id: str
-    site_id: str | None
-    name: str
-    monthly_micro: int
-
-
 class ContractsStore(Protocol):
-    """Contracts, versions, and for O&M the sites and services."""
+    """Contracts and versions."""
 
     async def add(self, row: ContractRow, version: ContractVersionRow) -> None: ...
 
@@ -159,13 +147,3 @@ class ContractsStore(Protocol):
     ) -> dict[str, ContractVersionRow]:
         """For every contract of the organisation, the version in force at this time, by contract_id."""
         ...
-
-    async def set_sites(self, organisation_id: str, contract_id: str, site_ids: list[str]) -> None: ...
-
-    async def sites(self, organisation_id: str, contract_id: str) -> list[str]: ...
-
-    async def set_services(
-        self, organisation_id: str, contract_id: str, rows: list[ContractServiceRow]
-    ) -> None: ...
-
-    async def services(self, organisation_id: str, contract_id: str) -> list[ContractServiceRow]: ...

@@ -12,6 +12,7 @@ from hashyard_cloud.services.ports.activity import ActivityStore
 from hashyard_cloud.services.ports.agents import AgentsStore
 from hashyard_cloud.services.ports.agreements import AgreementsStore
 from hashyard_cloud.services.ports.api_tokens import ApiTokensStore
+from hashyard_cloud.services.ports.contract_sites import ContractSitesStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
 from hashyard_cloud.services.ports.customer_pools import CustomerPoolsStore
 from hashyard_cloud.services.ports.customers import CustomersStore
@@ -141,6 +142,9 @@ class Transaction(Protocol):
 
     @property
     def pool_figures(self) -> PoolFiguresStore: ...
+
+    @property
+    def contract_sites(self) -> ContractSitesStore: ...
 
     @property
     def customer_pools(self) -> CustomerPoolsStore: ...

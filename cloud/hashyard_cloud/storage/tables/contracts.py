@@ -1,4 +1,4 @@
-"""Contracts, their dated versions, and for O&M their sites and services."""
+"""Contracts and their dated versions."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text
 
@@ -57,26 +57,6 @@ CONTRACT_VERSIONS = Table(
     Column("created_by", Text, nullable=False),
     Index("ux_contract_versions_number", "contract_id", "version", unique=True),
     Index("ix_contract_versions_effective", "organisation_id", "contract_id", "effective_us"),
-)
-
-CONTRACT_SITES = Table(
-    "contract_sites",
-    METADATA,
-    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), nullable=False),
-    Column("contract_id", Text, ForeignKey("contracts.contract_id"), primary_key=True),
-    Column("site_id", Text, ForeignKey("sites.site_id"), primary_key=True),
-)
-
-CONTRACT_SERVICES = Table(
-    "contract_services",
-    METADATA,
-    Column("service_id", Text, primary_key=True),
-    Column("organisation_id", Text, ForeignKey("organisations.organisation_id"), nullable=False),
-    Column("contract_id", Text, ForeignKey("contracts.contract_id"), nullable=False),
-    Column("site_id", Text, ForeignKey("sites.site_id")),
-    Column("name", Text, nullable=False),
-    Column("monthly_micro", BigInteger, nullable=False),
-    Index("ix_contract_services_contract", "contract_id"),
 )
 
 CONTRACT_NUMBERS = Table(

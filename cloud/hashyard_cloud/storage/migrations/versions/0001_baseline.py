@@ -1161,6 +1161,8 @@ def _contract_services() -> None:
         sa.Column("site_id", sa.Text(), nullable=True),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("monthly_micro", sa.BigInteger(), nullable=False),
+        sa.Column("from_us", sa.BigInteger(), nullable=False),
+        sa.Column("to_us", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["contract_id"], ["contracts.contract_id"], name=op.f("fk_contract_services_contract_id")
         ),
@@ -1172,15 +1174,20 @@ def _contract_services() -> None:
         sa.ForeignKeyConstraint(["site_id"], ["sites.site_id"], name=op.f("fk_contract_services_site_id")),
         sa.PrimaryKeyConstraint("service_id", name=op.f("pk_contract_services")),
     )
-    op.create_index("ix_contract_services_contract", "contract_services", ["contract_id"], unique=False)
+    op.create_index(
+        "ix_contract_services_contract", "contract_services", ["organisation_id", "contract_id"], unique=False
+    )
 
 
 def _contract_sites() -> None:
     op.create_table(
         "contract_sites",
+        sa.Column("contract_site_id", sa.Text(), nullable=False),
         sa.Column("organisation_id", sa.Text(), nullable=False),
         sa.Column("contract_id", sa.Text(), nullable=False),
         sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("from_us", sa.BigInteger(), nullable=False),
+        sa.Column("to_us", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["contract_id"], ["contracts.contract_id"], name=op.f("fk_contract_sites_contract_id")
         ),
@@ -1188,7 +1195,18 @@ def _contract_sites() -> None:
             ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_contract_sites_organisation_id")
         ),
         sa.ForeignKeyConstraint(["site_id"], ["sites.site_id"], name=op.f("fk_contract_sites_site_id")),
-        sa.PrimaryKeyConstraint("contract_id", "site_id", name=op.f("pk_contract_sites")),
+        sa.PrimaryKeyConstraint("contract_site_id", name=op.f("pk_contract_sites")),
+    )
+    op.create_index(
+        "ix_contract_sites_contract", "contract_sites", ["organisation_id", "contract_id"], unique=False
+    )
+    op.create_index(
+        "ux_contract_sites_open",
+        "contract_sites",
+        ["contract_id", "site_id"],
+        unique=True,
+        sqlite_where=sa.text("to_us IS NULL"),
+        postgresql_where=sa.text("to_us IS NULL"),
     )
 
 
