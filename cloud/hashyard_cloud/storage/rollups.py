@@ -12,6 +12,8 @@ from hashyard_cloud.storage.tables.rollups import DAILY, HOURLY, ROLLUP_CHANGES,
 from hashyard_cloud.storage.upserts import adding, execute_tuples, pieces, upsert
 
 _HOUR_NAMES: Final = [column.name for column in HOURLY.columns]
+_READ_NAMES: Final = ["miner_id", "start_us", "pool_url", "pool_worker", *SUMS]
+"""What `_read` selects, in its order."""
 _CTHS_MS_PER_THS_H: Final = 100 * 3_600_000
 _W_MS_PER_WH: Final = 3_600_000
 
@@ -111,7 +113,7 @@ class RollupsStore:
 
 
 def _row(record: Row[Any]) -> RollupRow:
-    found = dict(record._mapping)  # noqa: SLF001 - SQLAlchemy's public mapping access is spelled so
+    found = dict(zip(_READ_NAMES, record, strict=True))
     hashrate = found.pop("hashrate_cths_ms")
     power = found.pop("power_w_ms")
     return RollupRow(**found, hashrate_ths_h=hashrate / _CTHS_MS_PER_THS_H, energy_wh=power / _W_MS_PER_WH)

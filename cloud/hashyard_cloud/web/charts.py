@@ -50,20 +50,27 @@ class Series:
 
 
 async def points(app: web.Application, miner_nos: Sequence[int], span: Window) -> dict[int, SeriesPoint]:
-    """The buckets that have data, by start in seconds; one without a device is empty.
+    """The buckets by start in seconds; without a device there is none.
 
     What is drawn is remembered for a part of its resolution: a bucket of four hours need not be summed up anew for
     everybody who looks.
     """
     if not miner_nos:
         return {}
-    digest = hashlib.blake2b(array("Q", miner_nos).tobytes(), digest_size=16).hexdigest()
-    name = f"series {digest} {span.from_us} {span.to_us} {span.bucket_s}"
     kept_s = min(max(span.bucket_s / KEPT_PART, LEAST_KEPT_S), MOST_KEPT_S)
+    found = await series(app, miner_nos, (span.from_us, span.to_us), span.bucket_s, kept_s)
+    return {point.at_us // US_PER_S: point for point in found}
 
-    async def ask() -> dict[int, SeriesPoint]:
-        found = await app[keys.TELEMETRY].series(miner_nos, span.from_us, span.to_us, span.bucket_s)
-        return {point.at_us // US_PER_S: point for point in found}
+
+async def series(
+    app: web.Application, miner_nos: Sequence[int], span: tuple[int, int], bucket_s: int, kept_s: float
+) -> list[SeriesPoint]:
+    """The buckets of these devices from one time to another, the same answer for so many seconds."""
+    digest = hashlib.blake2b(array("Q", miner_nos).tobytes(), digest_size=16).hexdigest()
+    name = f"series {digest} {span[0]} {span[1]} {bucket_s}"
+
+    async def ask() -> list[SeriesPoint]:
+        return await app[keys.TELEMETRY].series(miner_nos, span[0], span[1], bucket_s)
 
     return await app[MEMORY].get(EVERYBODY, name, ask, kept_s)
 

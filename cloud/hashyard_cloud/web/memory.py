@@ -14,6 +14,8 @@ from hashyard_shared.clock import Clock
 
 TTL_S: Final = 1.0
 MAX_ENTRIES: Final = 1_000
+SWEEP_ENTRIES: Final = 100
+"""From so many on, what is too old is dropped whenever something new comes."""
 _T = TypeVar("_T")
 
 
@@ -57,7 +59,7 @@ class ShortMemory:
         await asyncio.gather(*self._making, return_exceptions=True)
 
     def _drop_old(self, now_s: float) -> None:
-        if len(self._entries) >= MAX_ENTRIES:
+        if len(self._entries) >= SWEEP_ENTRIES:
             self._entries = {key: entry for key, entry in self._entries.items() if entry[0] > now_s}
         if len(self._entries) >= MAX_ENTRIES:
             self._entries.clear()

@@ -23,11 +23,12 @@ from hashyard_cloud.web.customer_series import customer_series
 from hashyard_cloud.web.host.equipment import unit_filter
 from hashyard_cloud.web.lists import page_of
 from hashyard_cloud.web.pages import host_page, show
+from hashyard_cloud.web.unit_lists import units_page
 from hashyard_shared.orders import OrderKind
 
 SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
 ACTIVITY_SHOWN: Final = 6
-FREE_SHOWN: Final = 200
+FREE_SHOWN: Final = 50
 EVENT_ICONS: Final = {
     "opened": "gavel",
     "gate": "shield-half",
@@ -135,7 +136,8 @@ async def overview(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         customer: CustomerRow = context["customer"]
         found: Standing = context["standing"]
         active = [row for row in context["contracts"] if row.state is ContractState.ACTIVE]
-        versions = await tx.contracts.versions_at(viewer.organisation_id, now_us)
+        ids = [row.contract_id for row in context["contracts"]]
+        versions = await tx.contracts.versions_at(viewer.organisation_id, now_us, ids)
         opened = await tx.ledger.open_by_invoice(
             viewer.organisation_id, [row.invoice_id for row in context["invoices"]]
         )
@@ -184,7 +186,8 @@ async def contracts_tab(request: web.Request, viewer: Viewer) -> web.StreamRespo
     now_us = request.app[keys.CLOCK].now_us()
     async with request.app[keys.DATABASE].reading() as tx:
         context = await load(request, viewer, tx)
-        versions = await tx.contracts.versions_at(viewer.organisation_id, now_us)
+        ids = [row.contract_id for row in context["contracts"]]
+        versions = await tx.contracts.versions_at(viewer.organisation_id, now_us, ids)
         by_contract = await contract_totals(tx, context["contracts"], now_us)
     return show(
         request,
@@ -199,15 +202,14 @@ async def contracts_tab(request: web.Request, viewer: Viewer) -> web.StreamRespo
 
 async def equipment_tab(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET .../equipment: assigned units, and free ones to assign."""
-    now_us = request.app[keys.CLOCK].now_us()
     customer_id = request.match_info["customer_id"]
     async with request.app[keys.DATABASE].reading() as tx:
         context = await load(request, viewer, tx)
         page = page_of(f"{context['base']}/equipment", request.query, sorts=SORTS, size=50)
-        units, total = await tx.fleet.units(viewer.organisation_id, unit_filter(page, customer_id), now_us)
-        free, free_total = await tx.fleet.units(
-            viewer.organisation_id, UnitFilter(assignable=True, limit=FREE_SHOWN), now_us
-        )
+    units, total = await units_page(request.app, viewer.organisation_id, unit_filter(page, customer_id))
+    free, free_total = await units_page(
+        request.app, viewer.organisation_id, UnitFilter(assignable=True, limit=FREE_SHOWN)
+    )
     return show(
         request,
         viewer,

@@ -17,6 +17,7 @@ from hashyard_cloud.web import charts, keys
 from hashyard_cloud.web.lists import Page, page_of
 from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import FLOOR, MANAGERS, actor_of, fields, go, host_page, local_path, show
+from hashyard_cloud.web.unit_lists import found_page, units_page
 from hashyard_shared.clock import iso
 
 MAX_EXPORT_ROWS = 100_000
@@ -61,10 +62,8 @@ def unit_filter(page: Page, customer_id: str | None = None) -> UnitFilter:
 
 async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /equipment."""
-    now_us = request.app[keys.CLOCK].now_us()
     page = page_of("/equipment", request.query, sorts=SORTS, size=50)
-    async with request.app[keys.DATABASE].reading() as tx:
-        units, total = await tx.fleet.units(viewer.organisation_id, unit_filter(page), now_us)
+    units, total = await units_page(request.app, viewer.organisation_id, unit_filter(page))
     memory = request.app[MEMORY]
     around = await memory.get(viewer.organisation_id, "equipment", lambda: _around(request, viewer))
     return show(
@@ -80,11 +79,8 @@ async def index(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 
 async def _around(request: web.Request, viewer: Viewer) -> dict[str, Any]:
     """What stands around the list, whatever page of it is shown."""
-    now_us = request.app[keys.CLOCK].now_us()
+    _, unregistered = await found_page(request.app, viewer.organisation_id, None, "", 1, 0)
     async with request.app[keys.DATABASE].reading() as tx:
-        _, unregistered = await tx.fleet.found(
-            viewer.organisation_id, now_us, site_id=None, search="", limit=1, offset=0
-        )
         every = await tx.contracts.all(viewer.organisation_id)
         return {
             "counts": await tx.fleet.counts(viewer.organisation_id),
@@ -131,14 +127,10 @@ async def found(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     page = page_of("/equipment/found", request.query, sorts=("first_seen",), size=50)
     async with request.app[keys.DATABASE].reading() as tx:
         sites = await tx.sites.all(viewer.organisation_id)
-        rows, total = await tx.fleet.found(
-            viewer.organisation_id,
-            request.app[keys.CLOCK].now_us(),
-            site_id=page.query.get("site") or None,
-            search=page.search,
-            limit=page.size,
-            offset=page.offset,
-        )
+    site_id = page.query.get("site") or None
+    rows, total = await found_page(
+        request.app, viewer.organisation_id, site_id, page.search, page.size, page.offset
+    )
     return show(request, viewer, "host/equipment/found.html", rows=rows, page=page.of(total), sites=sites)
 
 

@@ -16,6 +16,7 @@ from hashyard_cloud.web.chart_ranges import Window
 from hashyard_cloud.web.host.agent_states import AgentState, agent_state
 from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import host_page, show
+from hashyard_cloud.web.unit_lists import found_page, units_page
 
 WORST_SHOWN: Final = 8
 NUMBERS_KEPT_S: Final = 20.0
@@ -97,10 +98,8 @@ async def _seen(request: web.Request, viewer: Viewer) -> dict[str, object]:
     """The sums over everything, the same for everybody of the organisation."""
     cards = await site_cards(request, viewer)
     wanted = UnitFilter(below_expected=True, sort=UnitSort.ATTENTION, limit=WORST_SHOWN)
-    now_us = request.app[keys.CLOCK].now_us()
-    async with request.app[keys.DATABASE].reading() as tx:
-        worst, below = await tx.fleet.units(viewer.organisation_id, wanted, now_us)
-        _, found = await tx.fleet.found(viewer.organisation_id, now_us, site_id=None, search="", limit=1, offset=0)
+    worst, below = await units_page(request.app, viewer.organisation_id, wanted)
+    _, found = await found_page(request.app, viewer.organisation_id, None, "", 1, 0)
     known = [card for card in cards if card.site.capacity_w]
     return {
         "cards": cards,

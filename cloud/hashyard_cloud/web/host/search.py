@@ -10,6 +10,7 @@ from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys
 from hashyard_cloud.web.lists import MAX_SEARCH_CHARS
 from hashyard_cloud.web.pages import go, host_page, show
+from hashyard_cloud.web.unit_lists import units_page
 
 SHOWN: Final = 20
 
@@ -28,9 +29,9 @@ async def search(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     listed = ListFilter(search=text, numbers_only=True, limit=SHOWN)
     async with request.app[keys.DATABASE].reading() as tx:
         customers, _ = await tx.listings.customers(viewer.organisation_id, text, SHOWN)
-        units, total = await tx.fleet.units(viewer.organisation_id, wanted, request.app[keys.CLOCK].now_us())
         contracts = [row for row, _ in (await tx.listings.contracts(viewer.organisation_id, listed))[0]]
         invoices = [row for row, _ in (await tx.listings.invoices(viewer.organisation_id, listed))[0]]
+    units, total = await units_page(request.app, viewer.organisation_id, wanted)
     hits = [f"/customers/{row.customer_id}" for row in customers] + [f"/equipment/{row.unit_id}" for row in units]
     hits += [f"/contracts/{row.contract_id}" for row in contracts]
     hits += [f"/invoices/{row.invoice_id}" for row in invoices]

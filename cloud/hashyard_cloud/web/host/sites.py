@@ -12,6 +12,7 @@ from hashyard_cloud.web.host.agent_states import agent_state, health_of
 from hashyard_cloud.web.host.fleet import site_cards, site_numbers
 from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import FLOOR, MANAGERS, actor_of, fields, go, host_page, show
+from hashyard_cloud.web.unit_lists import found_page
 from hashyard_shared.clock import US_PER_S
 from hashyard_shared.signing import grouped
 
@@ -91,9 +92,7 @@ async def _detail(request: web.Request, viewer: Viewer) -> dict[str, object]:
         ids = [agent.agent_id for agent in agents]
         from_us = now_us - GAPS_SHOWN_S * US_PER_S
         gaps = await tx.agents.gaps(viewer.organisation_id, ids, from_us, now_us) if ids else []
-        _, found = await tx.fleet.found(
-            viewer.organisation_id, now_us, site_id=site_id, search="", limit=1, offset=0
-        )
+    _, found = await found_page(request.app, viewer.organisation_id, site_id, "", 1, 0)
     return {
         "site": site,
         "totals": totals,

@@ -144,7 +144,8 @@ async def contracts(request: web.Request, guest: Guest) -> web.StreamResponse:
     now_us = request.app[keys.CLOCK].now_us()
     async with request.app[keys.DATABASE].reading() as tx:
         rows = await tx.contracts.all(guest.organisation_id, guest.customer.customer_id)
-        versions = await tx.contracts.versions_at(guest.organisation_id, now_us)
+        ids = [row.contract_id for row in rows]
+        versions = await tx.contracts.versions_at(guest.organisation_id, now_us, ids)
         totals = await contract_totals(tx, rows, now_us)
     shown = [row for row in rows if row.state in {ContractState.ACTIVE, ContractState.ENDED}]
     return show_portal(

@@ -13,6 +13,7 @@ from hashyard_cloud.web.host.equipment import unit_filter
 from hashyard_cloud.web.host.units import unit_series
 from hashyard_cloud.web.lists import page_of
 from hashyard_cloud.web.portal.access import Guest, portal_page, show_portal
+from hashyard_cloud.web.unit_lists import units_page
 
 SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
 
@@ -49,12 +50,8 @@ async def index(request: web.Request, guest: Guest) -> web.StreamResponse:
     """GET /portal/equipment."""
     now_us = request.app[keys.CLOCK].now_us()
     page = page_of("/portal/equipment", request.query, sorts=SORTS, size=50)
-    async with request.app[keys.DATABASE].reading() as tx:
-        units, total = await tx.fleet.units(
-            guest.organisation_id,
-            unit_filter(page, guest.customer.customer_id),
-            now_us,
-        )
+    wanted = unit_filter(page, guest.customer.customer_id)
+    units, total = await units_page(request.app, guest.organisation_id, wanted)
     return show_portal(
         request,
         guest,

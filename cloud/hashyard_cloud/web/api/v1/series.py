@@ -9,12 +9,15 @@ from hashyard_cloud.services import customers, sites
 from hashyard_cloud.services.api_tokens import Area
 from hashyard_cloud.services.ports.rollups import DAY_US
 from hashyard_cloud.services.ports.telemetry import MAX_BUCKETS
+from hashyard_cloud.web import charts
 from hashyard_cloud.web.api.v1.operations import Call, Feature, Operation
 from hashyard_cloud.web.api.v1.types import Answer, Instant, Query, at_us, instant
 from hashyard_cloud.web.pages import STAFF
 from hashyard_shared.clock import US_PER_S
 
 MAX_DAYS: Final = 400
+KEPT_S: Final = 10.0
+"""How long the same question is answered from memory."""
 MAX_SPAN_US: Final = MAX_DAYS * DAY_US
 
 
@@ -85,7 +88,7 @@ async def _series(call: Call, query: SeriesQuery, miner_nos: list[int]) -> Serie
     from_us, to_us = _span(query)
     if (to_us - from_us) // US_PER_S // query.bucket_s >= MAX_BUCKETS:
         raise MalformedError(f"More than {MAX_BUCKETS:,} buckets; choose a longer one.", field="bucket_s")
-    points = await call.telemetry.series(miner_nos, from_us, to_us, query.bucket_s)
+    points = await charts.series(call.app, miner_nos, (from_us, to_us), query.bucket_s, KEPT_S)
     return Series(bucket_s=query.bucket_s, items=[Bucket.of(point, at=instant(point.at_us)) for point in points])
 
 
