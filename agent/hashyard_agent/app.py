@@ -22,6 +22,7 @@ from hashyard_agent.desired import DesiredFeed
 from hashyard_agent.discovery import Discovery, DiscoveryConfig
 from hashyard_agent.enforcement_parts import EnforcementParts
 from hashyard_agent.errors import CloudError, SettingsError
+from hashyard_agent.hand_commands import HandCommands
 from hashyard_agent.health import HealthReporter, Vitals
 from hashyard_agent.identity import AgentIdentity
 from hashyard_agent.key_change import KeyChanges, KeyRing
@@ -70,6 +71,7 @@ class SiteSide:
     enforcement: EnforcementParts
     commands: MinerCommands
     tasks: TaskDesk
+    by_hand: HandCommands
 
 
 def run(settings: Settings) -> None:
@@ -140,6 +142,7 @@ async def _build(
         Part("sync", cloud.sync.run),
         Part("desired state", cloud.feed.run),
         Part("tasks", site.tasks.run),
+        Part("commands by hand", site.by_hand.run),
         Part("agent key", cloud.key_changes.run),
         Part("health", health.run),
     ]
@@ -193,10 +196,27 @@ def _site_side(
     cloud.feed.subscribe(lambda document: miners.fleet.settle_bound(unit.mac for unit in document.units))
     cloud.feed.subscribe(enforcement.offer)
     commands = miners.commands(CommandConfig(reboots_per_minute=settings.enforcement.units_per_minute))
-    tasks = TaskDesk(commands=commands, fleet=miners.fleet, outbox=cloud.outbox, state=cloud.outbox, clock=clock)
+    tasks = TaskDesk(
+        commands=commands,
+        pools=enforcement.enforcer,
+        fleet=miners.fleet,
+        outbox=cloud.outbox,
+        state=cloud.outbox,
+        clock=clock,
+        time_us=enforcement.enforcer.time_at_least_us,
+    )
     cloud.feed.subscribe(tasks.offer)
+    by_hand = HandCommands(
+        store=enforcement.store,
+        commands=commands,
+        fleet=miners.fleet,
+        identify=miners.driver.identify,
+        cap=enforcement.enforcer.cap,
+        outbox=cloud.outbox,
+        clock=clock,
+    )
     discovery = miners.discovery(_discovery_config(settings), cloud.outbox)
-    return SiteSide(miners, discovery, poller, enforcement, commands, tasks)
+    return SiteSide(miners, discovery, poller, enforcement, commands, tasks, by_hand)
 
 
 def _page_view(

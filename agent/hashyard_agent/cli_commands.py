@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # loaded where they are used: `--help` must not wait for them
 
 EXIT_NOT_DONE: Final = 1
 EXIT_BAD: Final = 1
+LED_WAIT_S: Final = 60.0
+REBOOT_WAIT_S: Final = 480.0
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -48,6 +50,9 @@ def led(
     if state not in {"on", "off"}:
         raise SettingsError(f"led: {state!r} is neither on nor off; write: hashyard-agent led on ADDRESS")
 
+    if _by_agent(miners, config, "led", LED_WAIT_S, on=state == "on"):
+        return
+
     async def lights(commands: "MinerCommands", found: Sequence["Identity"]) -> "list[Outcome]":
         return await commands.lights(found, on=state == "on", told=_tell)
 
@@ -66,6 +71,11 @@ def reboot(
 
     if not yes:
         typer.confirm(f"Restart {len(miners)} miner(s), at most {per_minute:g} a minute?", abort=True)
+
+    settings = load(config) if _has_settings(config) else None
+    pace = min(per_minute, settings.enforcement.units_per_minute) if settings else per_minute
+    if _by_agent(miners, config, "reboot", REBOOT_WAIT_S + 60 * len(miners) / pace):
+        return
 
     async def restart(commands: "MinerCommands", found: Sequence["Identity"]) -> "list[Outcome]":
         return await commands.reboot(found, told=_tell)
@@ -101,7 +111,7 @@ async def _command(
     """Identify the miners that are meant and do the work; returns outcomes, and what was not recognised."""
     from hashyard_agent import miner_parts  # noqa: PLC0415 - see above
 
-    settings = load(config) if config is not None or config_path(None).exists() else None
+    settings = load(config) if _has_settings(config) else None
     parts = miner_parts.build(
         SystemClock(),
         credentials_file=settings.credentials.file if settings else None,
@@ -128,6 +138,36 @@ async def _command(
         return await work(parts.commands(pace), found), problems
     finally:
         await parts.close()
+
+
+def _has_settings(config: Path | None) -> bool:
+    return config is not None or config_path(None).exists()
+
+
+def _by_agent(miners: Sequence[str], config: Path | None, kind: str, wait_s: float, **arguments: bool) -> bool:
+    """Let the running agent do it, at its own pace, for it alone knows who is talking to a miner now."""
+    from hashyard_agent.adapters.fleet_file import FleetFile  # noqa: PLC0415 - see above
+    from hashyard_agent.cli_hand import by_agent  # noqa: PLC0415 - see above
+    from hashyard_agent.fleet import Fleet  # noqa: PLC0415 - see above
+
+    if not _has_settings(config):
+        return False
+    settings = load(config)
+    fleet = Fleet(FleetFile(settings.store.fleet_file).load())
+    commands = [{"ip": _address(name, fleet)} | arguments for name in dict.fromkeys(miners)]
+    undone: list[str] = []
+
+    def told(ip: str, text: str) -> None:
+        result = json.loads(text) if text else {"done": False, "detail": "the agent did not end it in time"}
+        typer.echo(f"{ip:<15} {'done' if result['done'] else 'NOT DONE'}  {result['detail']}")
+        if not result["done"]:
+            undone.append(ip)
+
+    if not by_agent(settings, kind, commands, wait_s, told):
+        return False
+    if undone:
+        raise typer.Exit(EXIT_NOT_DONE)
+    return True
 
 
 def _address(name: str, fleet: "Fleet") -> str:

@@ -5,7 +5,7 @@ is talking to. While it does not, the machinery runs in the command itself until
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from getpass import getuser
@@ -20,6 +20,7 @@ from hashyard_agent.adapters.outbox import SqliteOutbox
 from hashyard_agent.desired import read_desired
 from hashyard_agent.enforcement.model import Step, UnitRow
 from hashyard_agent.errors import RefusedError, SettingsError
+from hashyard_agent.hand_commands import BEGUN
 from hashyard_agent.settings import Settings
 from hashyard_shared.clock import SystemClock
 from hashyard_shared.errors import ErrorCode
@@ -51,6 +52,47 @@ def tell(found: Sequence[UnitRow], macs: Sequence[str], goal: UnitPhase) -> None
     if len(arrived) < len(macs):
         typer.echo(f"{len(arrived)} of {len(macs)} confirmed so far; the agent goes on while it runs.", err=True)
         raise typer.Exit(EXIT_NOT_THERE)
+
+
+def by_agent(
+    settings: Settings,
+    kind: str,
+    commands: Sequence[dict[str, Any]],
+    wait_s: float,
+    told: Callable[[str, str], None],
+) -> bool:
+    """Have the running agent carry these out; False when none runs here. `told` gets each result as it comes.
+
+    The result is what the agent wrote, "" for a command that it did not end within `wait_s`.
+    """
+    path = settings.store.enforcement_file
+    if not is_owned(path):
+        return False
+    store = SqliteEnforcementStore(path, owner=False)
+    try:
+        now_us, actor = SystemClock().now_us(), getuser()
+        waiting = {store.add_command(now_us, actor, kind, each): str(each["ip"]) for each in commands}
+        asyncio.run(_told(store, waiting, wait_s, told))
+    finally:
+        store.close()
+        hand_over(settings.store.path)
+    return True
+
+
+async def _told(
+    store: SqliteEnforcementStore, waiting: dict[int, str], wait_s: float, told: Callable[[str, str], None]
+) -> None:
+    try:
+        async with asyncio.timeout(wait_s):
+            while waiting:
+                for number in list(waiting):
+                    result = store.command_result(number)
+                    if result not in {None, BEGUN}:
+                        told(waiting.pop(number), result or "")
+                await asyncio.sleep(LOOK_EVERY_S)
+    except TimeoutError:
+        for ip in waiting.values():
+            told(ip, "")
 
 
 def leave(settings: Settings, kind: str, commands: Sequence[dict[str, Any]]) -> None:

@@ -38,6 +38,7 @@ class EnforcementParts:
     """The enforcer and what the technician's page shows of it (`EnforcementView`)."""
 
     enforcer: Enforcer
+    store: SqliteEnforcementStore
     stop_file: StopFile
     policy: EnforcementPolicy
     clock: Clock
@@ -102,9 +103,12 @@ def build(
     """Wire enforcement. Errors: `StoreError`. What must be closed is put on `stack`."""
     stop_file = StopFile(settings.store.stop_file)
     policy = _policy(settings)
+    store = SqliteEnforcementStore(settings.store.enforcement_file)
+    stack.callback(store.close)
     enforcer = _enforcer(
         settings,
         keys,
+        store,
         policy=policy,
         miners=miners,
         locator=FleetLocator(miners.fleet, poller),
@@ -113,9 +117,8 @@ def build(
         epoch=epoch,
         clock=clock,
         boot_id=boot_id,
-        stack=stack,
     )
-    return EnforcementParts(enforcer, stop_file, policy, clock, units_known)
+    return EnforcementParts(enforcer, store, stop_file, policy, clock, units_known)
 
 
 def _policy(settings: Settings) -> EnforcementPolicy:
@@ -125,6 +128,7 @@ def _policy(settings: Settings) -> EnforcementPolicy:
 def _enforcer(
     settings: Settings,
     keys: Keys,
+    store: SqliteEnforcementStore,
     *,
     policy: EnforcementPolicy,
     miners: MinerParts,
@@ -134,11 +138,8 @@ def _enforcer(
     epoch: Callable[[], int],
     clock: Clock,
     boot_id: str,
-    stack: AsyncExitStack,
 ) -> Enforcer:
     identity = keys.current().identity
-    store = SqliteEnforcementStore(settings.store.enforcement_file)
-    stack.callback(store.close)
     return Enforcer(
         agent=AgentFacts(
             agent_id=identity.agent_id,
@@ -196,9 +197,12 @@ async def build_alone(settings: Settings, clock: Clock, macs: Sequence[str], sta
         subnets = tuple(str(subnet) for subnet in settings.site.subnets)
         exclude = tuple(str(subnet) for subnet in settings.site.exclude)
         await miners.discovery(DiscoveryConfig(subnets=subnets, exclude=exclude)).scan()
+    kept = SqliteEnforcementStore(store.enforcement_file)
+    stack.callback(kept.close)
     enforcer = _enforcer(
         settings,
         keys,
+        kept,
         policy=_policy(settings),
         miners=miners,
         locator=locator,
@@ -207,7 +211,6 @@ async def build_alone(settings: Settings, clock: Clock, macs: Sequence[str], sta
         epoch=lambda: outbox.epoch,
         clock=clock,
         boot_id=boot_id(),
-        stack=stack,
     )
     document = read_desired(outbox)
     if document is not None and document.site_id == keys.identity.site_id:

@@ -44,6 +44,11 @@ MAX_HEADER_BYTES: Final = 4 * 1024
 MAX_WAIT_S: Final = 55
 MAX_UNITS_PER_SITE: Final = 20_000
 MAX_ORDERS_PER_DOCUMENT: Final = 20_000
+TASK_LED: Final = "led"
+"""Switch a miner's locating light: argument `on`."""
+TASK_REBOOT: Final = "reboot"
+TASK_ASSIGN_POOLS: Final = "assign-pools"
+"""Write a customer's pools as they are recorded on site: arguments `customer_id` and `actor`, never a pool."""
 TASK_ROTATE_KEY: Final = "rotate-key"
 """The kind of task by which the cloud asks the agent itself, not a miner, for a new key of its own."""
 
@@ -184,11 +189,12 @@ class SiteSettings(BaseModel):
 
 
 class Task(BaseModel):
-    """A command for the agent; a `kind` it does not know is answered UNSUPPORTED."""
+    """A command for the agent; a `kind` it does not know is answered UNSUPPORTED. Begun before `expires_at_us`."""
 
     task_id: str = Field(max_length=64)
     kind: str = Field(max_length=64)
     miner_id: str | None = Field(default=None, max_length=128)
+    expires_at_us: int | None = None
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 

@@ -175,6 +175,10 @@ class Enforcer:
         self._stop.clear()
         self._wake.set()
 
+    def time_at_least_us(self) -> int:
+        """The real time is this or later, by what the cloud signed."""
+        return self._time.at_least_us()
+
     @property
     def emergency_stopped(self) -> bool:
         """Whether writes are frozen on site."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hashyard_agent.enforcement.local_commands import Answer
 from hashyard_agent.fleet import Fleet, KnownMiner
 from hashyard_agent.ports import Identity
 from hashyard_agent.tasks import TaskDesk
@@ -15,6 +16,7 @@ from hashyard_shared.signing import Envelope
 
 MINER = Identity("10.0.0.1", "02:00:00:00:00:01", None, "luxos", "", "", "")
 MINER_ID = "mac:02:00:00:00:00:01"
+NOW_US = 1_000
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Site:
     told: list[Event] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
     block: asyncio.Event | None = None
+    counted: list[str] = field(default_factory=list)
+    limit: int = 10
 
     async def lights(self, miners: Sequence[Identity], *, on: bool) -> Sequence[Done]:
         self.asked.append(f"led {on}")
@@ -44,6 +48,20 @@ class Site:
         if self.block is not None:
             await self.block.wait()
         return [Done(done=False, detail="did not come back", code=ErrorCode.MINER_UNREACHABLE)]
+
+    @property
+    def cap(self) -> "Site":
+        return self
+
+    def room(self, macs: Sequence[str]) -> str | None:
+        return None if len(self.counted) + len(macs) <= self.limit else "the cap is reached"
+
+    async def note(self, macs: Sequence[str]) -> None:
+        self.counted.extend(macs)
+
+    async def assign_pools(self, customer_id: str, actor: str) -> Answer:
+        self.asked.append(f"assign {customer_id} for {actor}")
+        return Answer("no pools are recorded", ErrorCode.POOLS_NOT_RECORDED)
 
     def put(self, kind: BatchKind, cycle_at_us: int, count: int, body: bytes) -> int:
         raise AssertionError("only events are told")
@@ -60,7 +78,15 @@ class Site:
 
     def desk(self) -> TaskDesk:
         fleet = Fleet([KnownMiner(MINER)])
-        return TaskDesk(commands=self, fleet=fleet, outbox=self, state=self, clock=SystemClock())
+        return TaskDesk(
+            commands=self,
+            pools=self,
+            fleet=fleet,
+            outbox=self,
+            state=self,
+            clock=SystemClock(),
+            time_us=lambda: NOW_US,
+        )
 
 
 def document(*tasks: Task) -> DesiredState:
@@ -112,4 +138,31 @@ async def test_what_was_begun_when_the_agent_ended_is_told_and_not_begun_again()
     assert site.asked == ["reboot"]
     assert [event.detail for event in site.told if isinstance(event, CommandResult)] == [
         "the agent ended meanwhile"
+    ]
+
+
+async def test_a_reboot_over_the_daily_cap_is_refused_and_does_nothing() -> None:
+    site = Site(limit=1)
+    tasks = [Task(task_id=f"t{n}", kind="reboot", miner_id=MINER_ID) for n in range(2)]
+    await worked(site.desk(), document(*tasks))
+    assert site.asked == ["reboot"]
+    assert site.counted == [MINER.mac]
+    codes = [event.code for event in site.told if isinstance(event, CommandResult)]
+    assert sorted(codes, key=str) == [ErrorCode.MINER_UNREACHABLE, ErrorCode.ORDER_OVER_DAILY_CAP]
+
+
+async def test_a_task_that_expired_on_its_way_is_not_begun() -> None:
+    site = Site()
+    await worked(site.desk(), document(Task(task_id="t", kind="reboot", miner_id=MINER_ID, expires_at_us=NOW_US)))
+    assert site.asked == []
+    assert [event.code for event in site.told if isinstance(event, CommandResult)] == [ErrorCode.ORDER_EXPIRED]
+
+
+async def test_an_assignment_names_a_customer_and_is_refused_by_name() -> None:
+    site = Site()
+    given: dict[str, str | int | float | bool] = {"customer_id": "cust-1", "actor": "Ann"}
+    await worked(site.desk(), document(Task(task_id="t", kind="assign-pools", arguments=given)))
+    assert site.asked == ["assign cust-1 for Ann"]
+    assert [event.code for event in site.told if isinstance(event, CommandResult)] == [
+        ErrorCode.POOLS_NOT_RECORDED
     ]
