@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from hashyard_agent import cli_snapshots
 from hashyard_agent.adapters.files import hand_over
 from hashyard_agent.adapters.site_trust import StopFile
 from hashyard_agent.cli_hand import leave, macs_of, order, reader, rows
@@ -21,6 +22,7 @@ JOURNAL_PAGE: Final = 1_000
 EXIT_BROKEN: Final = 6
 
 app = typer.Typer(pretty_exceptions_enable=False)
+cli_snapshots.add_to(trust_app)
 app.add_typer(trust_app, name="trust")
 app.add_typer(pools_app, name="pools")
 journal_app = typer.Typer(help="The hash-chained record of what was ordered, done and seen.", no_args_is_help=True)

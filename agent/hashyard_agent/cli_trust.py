@@ -14,7 +14,6 @@ from hashyard_agent.adapters.files import hand_over
 from hashyard_agent.adapters.site_trust import TrustFiles, writable_by_agent
 from hashyard_agent.adapters.trust_file import TrustFile
 from hashyard_agent.enforcement.model import Change, JournalEntry
-from hashyard_agent.enforcement.sealing import opened
 from hashyard_agent.enforcement_parts import trust_files
 from hashyard_agent.errors import SettingsError
 from hashyard_agent.settings import Settings, load
@@ -193,7 +192,7 @@ def recovery_key(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the private half goes.")],
     config: ConfigOption = None,
 ) -> None:
-    """Make the site's recovery key: snapshots are sealed to its public half and synced."""
+    """Make the site's key for snapshots: they are sealed to its public half and synced."""
     key = X25519PrivateKey.generate()
     public = encode_base64(key.public_key().public_bytes_raw())
     if output.exists():
@@ -202,21 +201,6 @@ def recovery_key(
     output.write_text(encode_base64(key.private_bytes_raw()) + "\n", encoding="utf-8")
     _change(config, "recovery-key", _print_of(public), lambda trust: _changed(trust, snapshot_key=public))
     typer.echo(f"Wrote {output}; {PEM_HINT}.")
-
-
-@trust_app.command("open-snapshot")
-def open_snapshot(
-    sealed_file: Annotated[Path, typer.Argument(help="The sealed snapshot as the cloud gives it out.")],
-    key: Annotated[Path, typer.Option(help="The file with the private half of the site's recovery key.")],
-) -> None:
-    """Read a sealed snapshot, with the passwords in it: for a site whose rack host is lost."""
-    row = opened(sealed_file.read_text(encoding="ascii"), key.read_text(encoding="ascii"))
-    pools = [[pool.url, pool.worker, pool.password] for group in row.groups for pool in group.pools]
-    typer.echo(
-        json.dumps(
-            {"unit_id": row.unit_id, "mac": row.mac, "at_us": row.at_us, "pools": pools, "raw": dict(row.raw)}
-        )
-    )
 
 
 def _change(config: Path | None, control: str, value: str, change: Callable[[Trust], Trust]) -> None:

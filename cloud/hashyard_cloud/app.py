@@ -25,6 +25,7 @@ from hashyard_cloud.services.parsed_cycles import ParsedCycles
 from hashyard_cloud.services.ports.events import EventSink
 from hashyard_cloud.services.projector import Projector
 from hashyard_cloud.services.rate_limits import RateLimit
+from hashyard_cloud.services.snapshots import SnapshotEvents
 from hashyard_cloud.services.upkeep import Retention, Upkeep
 from hashyard_cloud.settings import Settings
 from hashyard_cloud.storage import backup, migrations
@@ -126,7 +127,7 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     settings, clock, database = app[SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
     built = app_enforcement.enforcement(settings, clock, box)
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    sinks: list[EventSink] = [AgentEvents(), built.events]
+    sinks: list[EventSink] = [AgentEvents(), SnapshotEvents(clock), built.events]
     parsed = ParsedCycles()
     projector = Projector(
         database,

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from aiohttp import web
 
-from hashyard_cloud import cli_backup, cli_evidence, cli_keys, cli_money, cli_upkeep
+from hashyard_cloud import cli_backup, cli_evidence, cli_keys, cli_money, cli_snapshots, cli_upkeep
 from hashyard_cloud import settings as settings_module
 from hashyard_cloud.adapters.secret_box import AesSecretBox
 from hashyard_cloud.app import build, open_database
@@ -32,6 +32,7 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 cli_money.add_to(cli)
 cli_keys.add_to(cli)
 cli_evidence.add_to(cli)
+cli_snapshots.add_to(cli)
 cli_backup.add_to(cli)
 cli_upkeep.add_to(cli)
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file; else $HASHYARD_CONFIG.")]

@@ -145,3 +145,21 @@ def test_a_body_that_was_changed_is_noticed(copy: Path) -> None:
         "UPDATE batch_bodies SET body = x'01' WHERE batch_no = (SELECT batch_no FROM batches WHERE seq = 4)",
     )
     assert verdict.changed == 1
+
+
+def test_a_lost_telemetry_store_is_rebuilt_by_the_command_from_the_bodies(copy: Path) -> None:
+    shutil.rmtree(copy / "cloud" / "telemetry")
+    assert judged(copy).lost == CYCLES * 3
+    shutil.rmtree(copy / "cloud" / "telemetry")
+    settings = (copy / "cloud.toml").read_text(encoding="utf-8")
+    moved = "\n".join(line for line in settings.splitlines() if not line.startswith("data_dir"))
+    (copy / "cloud.toml").write_text(f'{moved}\ndata_dir = "{copy / "cloud"}"\n', encoding="utf-8")
+    program = str(Path(sys.executable).with_name("hashyard-cloud"))
+    for again in (False, True):
+        command = [program, "rebuild-telemetry", "--all", "--config", str(copy / "cloud.toml")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "inserted anew" in done.stdout
+        verdict = judged(copy)
+        assert verdict.holds, (again, verdict.problems)
+    assert verdict.samples == CYCLES * 3

@@ -99,6 +99,7 @@ class UnitRow:
     pools look right. `kept_local` says that a technician restored it: redirects wait until he lets go.
     `maintenance` is the reason a technician gave, "" when there is none. `assigned_us` names the newest request
     for the customer's recorded pools that the unit has seen; `to_recorded` holds until they are proven in it.
+    `recovered`: this box replaced a lost one, and `snapshot_id` came from there, sealed; until the next plan.
     """
 
     unit_id: str
@@ -132,6 +133,7 @@ class UnitRow:
     kept_local: str = ""
     assigned_us: int = 0
     to_recorded: bool = False
+    recovered: bool = False
     origin: str = "cloud"
     holding_pool: str | None = None
     label: str = ""

@@ -59,15 +59,25 @@ class Planner:
         """The plan for a unit that is to be written, or why it cannot be."""
         row = replace(row, family=identity.family, model=identity.model, firmware=identity.firmware)
         if row.goal is OrderKind.REDIRECT:
-            return self._redirect(row, current, writer)
+            return await self._redirect(row, current, writer)
         return await self._restore(row, current, writer)
 
-    def _redirect(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> Plan | Blocked:
+    async def _redirect(self, row: UnitRow, current: MinerConfig, writer: PoolWriter) -> Plan | Blocked:
         target = holding_target(row, self.trust(), writer, current)
         if isinstance(target, Blocked) or row.episode:
             return target if isinstance(target, Blocked) else Plan(row, target)
+        recovered, row = await self._recovered(row, current), replace(row, recovered=False)
+        if recovered:
+            return Plan(row, target)
         snapshot = self._take_snapshot(row, current, writer)
         return snapshot if isinstance(snapshot, Blocked) else self._with_snapshot(row, target, snapshot)
+
+    async def _recovered(self, row: UnitRow, current: MinerConfig) -> bool:
+        """Whether a lost box had moved the unit here, and its snapshot was recovered: that is the way back."""
+        if not row.recovered or row.snapshot_id is None or not shows_holding(current.groups, self.trust()):
+            return False
+        snapshot = await self._book.snapshot(row.snapshot_id)
+        return snapshot is not None and snapshot.customer_id == row.customer_id
 
     def _with_snapshot(self, row: UnitRow, target: Groups, snapshot: SnapshotRow) -> Plan:
         entry = JournalEntry(

@@ -51,6 +51,7 @@ from hashyard_cloud.storage.redirects import RedirectsStore
 from hashyard_cloud.storage.rollups import RollupsStore
 from hashyard_cloud.storage.signing_keys import SigningKeysStore
 from hashyard_cloud.storage.sites import SitesStore
+from hashyard_cloud.storage.snapshots import SnapshotsStore
 from hashyard_cloud.storage.users import UsersStore
 
 _DRIVERS: Final = {
@@ -199,6 +200,10 @@ class SqlTransaction:
     @cached_property
     def pool_figures(self) -> PoolFiguresStore:
         return PoolFiguresStore(self.connection)
+
+    @cached_property
+    def snapshots(self) -> SnapshotsStore:
+        return SnapshotsStore(self.connection)
 
     @cached_property
     def contract_sites(self) -> ContractSitesStore:

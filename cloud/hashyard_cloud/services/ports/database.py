@@ -41,6 +41,7 @@ from hashyard_cloud.services.ports.redirects import RedirectsStore
 from hashyard_cloud.services.ports.rollups import RollupsStore
 from hashyard_cloud.services.ports.signing_keys import SigningKeysStore
 from hashyard_cloud.services.ports.sites import SitesStore
+from hashyard_cloud.services.ports.snapshots import SnapshotsStore
 from hashyard_cloud.services.ports.users import UsersStore
 
 
@@ -142,6 +143,9 @@ class Transaction(Protocol):
 
     @property
     def pool_figures(self) -> PoolFiguresStore: ...
+
+    @property
+    def snapshots(self) -> SnapshotsStore: ...
 
     @property
     def contract_sites(self) -> ContractSitesStore: ...

@@ -34,6 +34,7 @@ from hashyard_cloud.storage.tables import (
     schema_info,
     signing_keys,
     sites,
+    snapshots,
     users,
 )
 
@@ -71,5 +72,6 @@ __all__ = [
     "schema_info",
     "signing_keys",
     "sites",
+    "snapshots",
     "users",
 ]

@@ -789,6 +789,31 @@ def _sites() -> None:
     op.create_index("ux_sites_organisation_name", "sites", ["organisation_id", "name"], unique=True)
 
 
+def _snapshots() -> None:
+    op.create_table(
+        "snapshots",
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("snapshot_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("unit_id", sa.Text(), nullable=False),
+        sa.Column("mac", sa.Text(), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("received_us", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_snapshots_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("organisation_id", "agent_id", "snapshot_id", name=op.f("pk_snapshots")),
+    )
+    op.create_index(
+        "ix_snapshots_organisation_id_site_id",
+        "snapshots",
+        ["organisation_id", "site_id", "unit_id"],
+        unique=False,
+    )
+
+
 def _unit_events() -> None:
     op.create_table(
         "unit_events",
@@ -1672,6 +1697,7 @@ def upgrade() -> None:
     _redirect_controls()
     _signing_keys()
     _sites()
+    _snapshots()
     _unit_events()
     _agreement_versions()
     _contracts()
@@ -1735,6 +1761,7 @@ def downgrade() -> None:
     op.drop_table("contracts")
     op.drop_table("agreement_versions")
     op.drop_table("unit_events")
+    op.drop_table("snapshots")
     op.drop_table("sites")
     op.drop_table("signing_keys")
     op.drop_table("redirect_controls")

@@ -30,6 +30,9 @@ def anonymous(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -
             return await handler(request)
         except web.HTTPRequestEntityTooLarge as error:
             return problems.rendered(_caused(TooLargeError(), error))
+        except ConnectionResetError as error:
+            # Nobody is there to read this; it keeps a broken line from looking like a fault of ours.
+            return problems.rendered(_caused(MalformedError("the request was cut off"), error))
         except SharedError as error:
             return problems.rendered(_caused(MalformedError(str(error), code=error.code), error))
         except CloudError as error:
