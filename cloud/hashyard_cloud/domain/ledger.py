@@ -23,6 +23,7 @@ class EntryKind(StrEnum):
     SURPLUS = "surplus"
     WAIVER = "waiver"
     WRITE_OFF = "write-off"
+    OPENING = "opening"
     REVERSAL = "reversal"
 
 

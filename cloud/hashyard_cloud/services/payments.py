@@ -109,12 +109,18 @@ class Payments:
         ids = [row.invoice_id for row in rows if row.state.owed and row.currency == currency]
         opened = await tx.ledger.open_by_invoice(customer.organisation_id, ids)
         owed = total([Money(value, currency) for value in opened.values()], currency)
+        owed += await self._opening_debt(tx, customer, currency)
         cases = await tx.defaults.cases(customer.organisation_id, customer_id=customer.customer_id, live_only=True)
         for case in cases:
             if case.currency == currency:
                 money = await case_money(tx, case)
                 owed -= money.open - money.to_cure
         return owed
+
+    async def _opening_debt(self, tx: Transaction, customer: CustomerRow, currency: str) -> Money:
+        """What is owed without an invoice: an opening balance that no payment has made up for yet."""
+        credit = await tx.ledger.credits(customer.organisation_id, customer.customer_id)
+        return Money(max(-credit.get((customer.customer_id, currency), 0), 0), currency)
 
     async def _repeated(self, tx: Transaction, known: PaymentRow, body: str) -> Recorded:
         if known.body_hash != body:
@@ -169,6 +175,7 @@ class Payments:
         owed = [row for row in rows if row.state.owed and row.currency == amount.currency]
         opened = await tx.ledger.open_by_invoice(customer.organisation_id, [row.invoice_id for row in owed])
         still_open = total([Money(value, amount.currency) for value in opened.values()], amount.currency)
+        still_open += await self._opening_debt(tx, customer, amount.currency)
         words = notice_texts.receipt(amount, still_open)
         await notices.send(tx, now_us, customer, NoticeKind.RECEIPT, notices.About(), *words)
 

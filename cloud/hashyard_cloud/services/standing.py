@@ -151,7 +151,9 @@ async def standing(tx: Transaction, customer: CustomerRow) -> Standing:
     invoices = await tx.invoices.all(organisation_id, customer_id=customer_id)
     owed = [row for row in invoices if row.state.owed and row.currency == customer.currency]
     opened = await tx.ledger.open_by_invoice(organisation_id, [row.invoice_id for row in owed])
-    credit = await tx.ledger.credits(organisation_id, customer_id)
+    credits_by = await tx.ledger.credits(organisation_id, customer_id)
+    # An opening balance that is owed stands without an invoice: as a credit below nothing.
+    credit = credits_by.get((customer_id, customer.currency), 0)
     since_us = min(at_pool, default=None)
     if since_us is None and case is not None and case.state.live:
         since_us = case.opened_us
@@ -162,9 +164,9 @@ async def standing(tx: Transaction, customer: CustomerRow) -> Standing:
         money=await case_money(tx, case) if case else None,
         units=units,
         since_us=since_us,
-        owed_micro=sum(opened.get(row.invoice_id, 0) for row in owed),
+        owed_micro=sum(opened.get(row.invoice_id, 0) for row in owed) + max(-credit, 0),
         overdue_micro=_overdue(owed, opened),
-        credit_micro=credit.get((customer_id, customer.currency), 0),
+        credit_micro=max(credit, 0),
     )
 
 

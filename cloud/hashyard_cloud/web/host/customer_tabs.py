@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from hashyard_cloud.domain.default import CaseState
-from hashyard_cloud.services import customers
+from hashyard_cloud.services import customers, opening_balances
 from hashyard_cloud.services.gate_facts import CaseSituation
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
 from hashyard_cloud.services.ports.customers import CustomerRow
@@ -233,6 +233,7 @@ async def financials_tab(request: web.Request, viewer: Viewer) -> web.StreamResp
             viewer.organisation_id, [row.invoice_id for row in context["invoices"]]
         )
         payments = await tx.payments.all(viewer.organisation_id, customer.customer_id)
+        openings = await opening_balances.of_customer(tx, viewer.organisation_id, customer.customer_id)
     return show(
         request,
         viewer,
@@ -241,6 +242,7 @@ async def financials_tab(request: web.Request, viewer: Viewer) -> web.StreamResp
         tab="financials",
         opened=opened,
         payments=payments,
+        openings=openings,
     )
 
 

@@ -1,17 +1,20 @@
-"""CSV import of customers and equipment: upload, look at it, import."""
+"""CSV import of customers, equipment, contracts and opening balances: upload, look at it, import."""
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError, TooLargeError
-from hashyard_cloud.services import imports
-from hashyard_cloud.services.imports import ImportKind
+from hashyard_cloud.services import import_files, imports, opening_balances
+from hashyard_cloud.services.import_files import ImportKind
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import charts, keys
-from hashyard_cloud.web.pages import MANAGERS, actor_of, go, host_page, show
+from hashyard_cloud.web.pages import MANAGERS, MONEY, actor_of, fields, go, host_page, show
 
-ROWS_SHOWN = 20
+ROWS_SHOWN: Final = 20
+PROBLEMS_SHOWN: Final = 100
+LISTS: Final = {ImportKind.OPENING_BALANCES: "/customers"}
+"""Where what was imported is seen, where that is not the page of the same name."""
 
 
 def routes() -> list[web.RouteDef]:
@@ -20,6 +23,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/import/{kind}", host_page(page, MANAGERS)),
         web.post("/import/{kind}", host_page(upload, MANAGERS)),
         web.get("/import/{kind}/example.csv", host_page(example, MANAGERS)),
+        web.post("/customers/{customer_id}/opening-balances/{entry_id}/reverse", host_page(reverse, MONEY)),
     ]
 
 
@@ -39,10 +43,12 @@ def _show(request: web.Request, viewer: Viewer, status: int = 200, **more: Any) 
         "host/imports/page.html",
         status,
         kind=kind,
-        columns=imports.COLUMNS[kind],
-        required=imports.REQUIRED[kind],
+        columns=import_files.COLUMNS[kind],
+        required=import_files.REQUIRED[kind],
+        back=LISTS.get(kind, f"/{kind.value}"),
+        max_rows=kind.max_rows,
         rows_shown=ROWS_SHOWN,
-        problems_shown=imports.MAX_PROBLEMS_SHOWN,
+        problems_shown=PROBLEMS_SHOWN,
         **(context | more),
     )
 
@@ -58,13 +64,13 @@ async def upload(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     form = await request.post()
     given = form.get("file")
     if isinstance(given, web.FileField):
-        body = given.file.read(imports.MAX_BYTES + 1)
+        body = given.file.read(import_files.MAX_BYTES + 1)
     else:
         body = str(form.get("text", "")).replace("\r\n", "\n").encode()
     database, currency = request.app[keys.DATABASE], viewer.organisation.currency
     try:
         if form.get("confirmed") == "1":
-            count = await imports.store(
+            stored = await imports.store(
                 database,
                 request.app[keys.CLOCK],
                 viewer.organisation_id,
@@ -73,8 +79,11 @@ async def upload(request: web.Request, viewer: Viewer) -> web.StreamResponse:
                 body,
                 currency,
             )
-            return go(f"/{kind.value}", f"{count:,} {kind.value} imported.")
-        found = await imports.preview(database, viewer.organisation_id, kind, body, currency)
+            left = f" {stored.known:,} were there already." if stored.known else ""
+            return go(LISTS.get(kind, f"/{kind.value}"), f"{stored.new:,} {kind.label} imported.{left}")
+        found = await imports.preview(
+            database, request.app[keys.CLOCK], viewer.organisation_id, kind, body, currency
+        )
     except (MalformedError, TooLargeError, ConflictError) as error:
         return _show(request, viewer, error.status, error=str(error))
     status = 422 if found.problems else 200
@@ -82,6 +91,23 @@ async def upload(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 
 
 async def example(request: web.Request, _viewer: Viewer) -> web.StreamResponse:
-    """GET /import/{kind}/example.csv: the heading to fill in."""
+    """GET /import/{kind}/example.csv: a small file to fill in."""
     kind = _kind(request)
-    return charts.csv_file(",".join(imports.COLUMNS[kind]) + "\r\n", f"{kind.value}.csv")
+    return charts.csv_file(import_files.sample(kind), f"{kind.value}.csv")
+
+
+async def reverse(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """POST .../opening-balances/{entry_id}/reverse."""
+    customer_id = request.match_info["customer_id"]
+    reason = (await fields(request)).get("reason", "")
+    async with request.app[keys.DATABASE].transaction() as tx:
+        await opening_balances.reverse(
+            tx,
+            request.app[keys.CLOCK].now_us(),
+            viewer.organisation_id,
+            actor_of(viewer),
+            customer_id,
+            request.match_info["entry_id"],
+            reason,
+        )
+    return go(f"/customers/{customer_id}/financials", "The opening balance was reversed.")
