@@ -29,11 +29,12 @@ from hashyard_cloud.services.snapshots import SnapshotEvents
 from hashyard_cloud.services.upkeep import Retention, Upkeep
 from hashyard_cloud.settings import Settings
 from hashyard_cloud.storage import backup, migrations
-from hashyard_cloud.storage.database import SqlDatabase
+from hashyard_cloud.storage.database import Listeners, SqlDatabase
 from hashyard_cloud.storage.telemetry.clickhouse import ClickHouseTelemetry, open_telemetry
 from hashyard_cloud.web import control, keys
 from hashyard_cloud.web.api import agent as agent_api
 from hashyard_cloud.web.install import install as install_pages
+from hashyard_cloud.web.live import LIVE
 from hashyard_shared.clock import Clock, SystemClock
 from hashyard_shared.protocol import MAX_REQUEST_BYTES
 
@@ -78,10 +79,10 @@ def prepare_data_dir(settings: Settings) -> None:
         raise DataDirError(f"data_dir {directory} is not writable by this user")
 
 
-async def open_database(settings: Settings, waiters: Waiters | None = None) -> SqlDatabase:
+async def open_database(settings: Settings, listeners: Listeners | None = None) -> SqlDatabase:
     """The relational store at this version's schema."""
     prepare_data_dir(settings)
-    database = SqlDatabase(settings.database_url, waiters.wake if waiters else None)
+    database = SqlDatabase(settings.database_url, listeners)
     try:
         await migrations.upgrade(database.engine)
     except BaseException:
@@ -105,7 +106,9 @@ def _retention(settings: Settings) -> Retention:
 async def _run(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     waiters = Waiters()
-    database = await open_database(settings, waiters)
+    live = app.get(LIVE)
+    listeners = Listeners(waiters.wake, live.changed) if live else Listeners(waiters.wake)
+    database = await open_database(settings, listeners)
     try:
         telemetry = await open_telemetry(settings.telemetry_url)
         try:

@@ -142,6 +142,7 @@ class Projector:
         async with self._database.transaction() as tx:
             for batch in batches:
                 await self._apply(tx, batch, bodies[batch.batch_no])
+                tx.changed(batch.organisation_id)
         return True
 
     async def _apply(self, tx: Transaction, batch: BatchRow, body: bytes) -> None:
@@ -225,6 +226,8 @@ class Projector:
             await tx.rollups.add_hours(projected.hours)
             await tx.rollups.mark_changed(await _site_days(tx, projected.days), now_us)
             await tx.ingest.finish_block(block.block_no, now_us)
+            for batch in batches:
+                tx.changed(batch.organisation_id)
         self._parsed.forget(_origin(batch) for batch in batches)
 
     async def reproject(self, block: BlockRow) -> None:

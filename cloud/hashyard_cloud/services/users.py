@@ -201,8 +201,11 @@ async def _check_customer(tx: Transaction, membership: MembershipRow) -> None:
         raise ForbiddenError("Portal access is switched off for this account. Ask the host.")
 
 
-async def resolve(database: Database, clock: Clock, secret: str) -> Viewer | None:
-    """Who holds this cookie, or None when it is unknown, idle too long, expired, or its membership has ended."""
+async def resolve(database: Database, clock: Clock, secret: str, *, touch: bool = True) -> Viewer | None:
+    """Who holds this cookie, or None when it is unknown, idle too long, expired, or its membership has ended.
+
+    `touch` keeps the session from going idle.
+    """
     now_us = clock.now_us()
     async with database.reading() as tx:
         found = await tx.users.present(secret_hash(secret))
@@ -211,7 +214,7 @@ async def resolve(database: Database, clock: Clock, secret: str) -> Viewer | Non
     session = found.session
     if session.expires_us <= now_us or session.last_seen_us + IDLE_S * US_PER_S <= now_us:
         return None
-    if session.last_seen_us + TOUCH_S * US_PER_S <= now_us:
+    if touch and session.last_seen_us + TOUCH_S * US_PER_S <= now_us:
         async with database.transaction() as tx:
             await tx.users.touch_session(session.session_id, now_us)
         session = replace(session, last_seen_us=now_us)

@@ -1,5 +1,7 @@
 """The activity log in the relational store."""
 
+from collections.abc import Callable
+
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,10 +12,14 @@ from hashyard_cloud.storage.tables.organisations import ORGANISATIONS
 
 
 class ActivityStore:
-    """SQL for the activity log; implements `services.ports.activity.ActivityStore`. No update and no delete."""
+    """SQL for the activity log; implements `services.ports.activity.ActivityStore`. No update and no delete.
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    `on_change` hears of each organisation that something is told of: its open pages look again.
+    """
+
+    def __init__(self, connection: AsyncConnection, on_change: Callable[[str], None]) -> None:
         self._connection = connection
+        self._on_change = on_change
 
     async def last(self, organisation_id: str) -> ActivityRow | None:
         # Two transactions that append to one chain must follow each other; locking the last line would not do,
@@ -33,6 +39,7 @@ class ActivityStore:
 
     async def append(self, row: ActivityRow) -> None:
         await self._connection.execute(insert(ACTIVITY).values(values(row)))
+        self._on_change(row.organisation_id)
 
     async def all(
         self,

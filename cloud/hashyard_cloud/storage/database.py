@@ -8,6 +8,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -68,10 +69,11 @@ POOL_TIMEOUT_S: Final = 30
 class SqlTransaction:
     """One transaction; builds each feature's store on its connection. Implements `ports.database.Transaction`."""
 
-    def __init__(self, connection: AsyncConnection, desired_changed: Callable[[str, str], None]) -> None:
+    def __init__(self, connection: AsyncConnection, listeners: "Listeners") -> None:
         self.connection = connection
         self.callbacks: list[Callable[[], None]] = []
-        self._desired_changed = desired_changed
+        self._listeners = listeners
+        self._changed: set[str] = set()
 
     @cached_property
     def contracts(self) -> ContractsStore:
@@ -147,7 +149,7 @@ class SqlTransaction:
 
     @cached_property
     def activity(self) -> ActivityStore:
-        return ActivityStore(self.connection)
+        return ActivityStore(self.connection, self.changed)
 
     @cached_property
     def defaults(self) -> DefaultsStore:
@@ -221,15 +223,33 @@ class SqlTransaction:
         async with self.connection.begin_nested():
             yield
 
+    def changed(self, organisation_id: str) -> None:
+        if organisation_id not in self._changed:
+            self._changed.add(organisation_id)
+            self.on_commit(lambda: self._listeners.changed(organisation_id))
+
     def _on_desired_change(self, organisation_id: str, site_id: str) -> None:
-        self.on_commit(lambda: self._desired_changed(organisation_id, site_id))
+        self.on_commit(lambda: self._listeners.desired_changed(organisation_id, site_id))
+        self.changed(organisation_id)
+
+
+def _nobody(*_: str) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears of what was committed: a site's desired state, and anything at all of an organisation."""
+
+    desired_changed: Callable[[str, str], None] = _nobody
+    changed: Callable[[str], None] = _nobody
 
 
 class SqlDatabase:
-    """Owns the engine. `close()` when done. `desired_changed` hears of each site whose desired state changed."""
+    """Owns the engine. `close()` when done."""
 
-    def __init__(self, dsn: str, desired_changed: Callable[[str, str], None] | None = None) -> None:
-        self._desired_changed = desired_changed or _nobody
+    def __init__(self, dsn: str, listeners: Listeners | None = None) -> None:
+        self._listeners = listeners or Listeners()
         self.url = normalised(dsn)
         self.engine: AsyncEngine = _engine(self.url)
         self._writing = asyncio.Lock() if self.is_sqlite else None
@@ -254,7 +274,7 @@ class SqlDatabase:
     async def transaction(self) -> AsyncIterator[SqlTransaction]:
         turn: AbstractAsyncContextManager[Any] = self._writing or nullcontext()
         async with turn, self.engine.begin() as connection:
-            tx = SqlTransaction(connection, self._desired_changed)
+            tx = SqlTransaction(connection, self._listeners)
             yield tx
         for callback in tx.callbacks:
             callback()
@@ -263,11 +283,7 @@ class SqlDatabase:
     async def reading(self) -> AsyncIterator[SqlTransaction]:
         async with self.engine.connect() as connection:
             await connection.execution_options(**{_READING: True})
-            yield SqlTransaction(connection, self._desired_changed)
-
-
-def _nobody(_organisation_id: str, _site_id: str) -> None:
-    return
+            yield SqlTransaction(connection, self._listeners)
 
 
 def normalised(dsn: str) -> URL:

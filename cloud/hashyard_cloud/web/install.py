@@ -2,7 +2,8 @@
 
 from aiohttp import web
 
-from hashyard_cloud.web import account, host, keys, portal, render, security
+from hashyard_cloud.services.live import Live
+from hashyard_cloud.web import account, host, keys, live, portal, render, security
 from hashyard_cloud.web.api import v1
 from hashyard_cloud.web.memory import MEMORY, ShortMemory
 from hashyard_cloud.web.pages import errors_middleware
@@ -14,11 +15,16 @@ def install(app: web.Application) -> None:
     static = StaticFiles()
     app[render.STATIC] = static
     app[MEMORY] = ShortMemory(app[keys.CLOCK])
+    app[live.LIVE] = Live()
+    # What a page is told to look at anew must not come out of a memory of before.
+    app[live.LIVE].also_tell(app[MEMORY].forget)
+    app.on_shutdown.append(live.stop)
     app.on_shutdown.append(app[MEMORY].settled)
     app[render.ENVIRONMENT] = render.environment(static)
     app.middlewares.extend((security.headers_middleware, errors_middleware, v1.MIDDLEWARE))
     app.router.add_get("/static/{name}", static.serve)
     app.router.add_routes(v1.routes())
+    app.router.add_routes(live.routes())
     app.router.add_routes(host.routes())
     app.router.add_routes(portal.routes())
     app.router.add_routes(account.routes())

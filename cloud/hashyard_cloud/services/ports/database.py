@@ -153,6 +153,10 @@ class Transaction(Protocol):
     @property
     def customer_pools(self) -> CustomerPoolsStore: ...
 
+    def changed(self, organisation_id: str) -> None:
+        """Let the organisation's open pages look again after the commit; the activity log says so itself."""
+        ...
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Run this after the commit, not at all after a rollback; it must not raise."""
         ...

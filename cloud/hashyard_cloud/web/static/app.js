@@ -55,7 +55,7 @@
   // A part that refreshes itself waits while somebody is working in it.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const part = event.detail.elt;
-    if (part.matches("[hx-trigger^=every]") && part.querySelector("details[open], input:focus, textarea:focus, button:focus")) {
+    if (part.matches("[hx-trigger~=live], [hx-trigger^=every]") && part.querySelector("details[open], input:focus, input:checked, select:focus, textarea:focus, button:focus")) {
       event.preventDefault();
     }
   });
