@@ -83,9 +83,7 @@ def _unpacked(body: bytes) -> CycleColumns:
     pool = columns.pop("pool")
     _check_range("pool", pool, 0, len(head.pools) - 1)
     interval_ms = max(round(head.interval_s * 1_000), 1)
-    return CycleColumns(
-        head.roster_id, head.cycle_at_us, interval_ms, head.size, columns, pool, head.pools
-    )
+    return CycleColumns(head.roster_id, head.cycle_at_us, interval_ms, head.size, columns, pool, head.pools)
 
 
 def _column(name: str, plan: cycle_codec.ColumnPlan, planes: memoryview, size: int) -> Any:
