@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from hashyard_cloud.domain.terms import next_end_us, tell_from_us
 from hashyard_cloud.errors import ConflictError, MalformedError
-from hashyard_cloud.services import contracts, customers
+from hashyard_cloud.services import contract_sites, contracts, customers
 from hashyard_cloud.services.inputs import CURRENCIES, InputError, read
 from hashyard_cloud.services.ports.contracts import (
     BillingBasis,
@@ -16,6 +17,7 @@ from hashyard_cloud.services.ports.contracts import (
 )
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter
 from hashyard_cloud.services.ports.listings import ListFilter
+from hashyard_cloud.services.renewals import term_of
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import format as formats
 from hashyard_cloud.web import keys
@@ -160,7 +162,12 @@ async def create(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     except MalformedError as error:
         kept = form | {"customer_id": customer_id}
         return _form(request, viewer, kept, _errors(error), customers=everyone)
-    return go(f"/contracts/{row.contract_id}/units", "Draft saved. It can be resumed at any time.")
+    return go(f"/contracts/{row.contract_id}/{second_step(row)}", "Draft saved. It can be resumed at any time.")
+
+
+def second_step(row: ContractRow) -> str:
+    """The wizard's second page: sites and services for O&M, units for all others."""
+    return "sites" if row.kind is ContractKind.OPERATIONS else "units"
 
 
 def _errors(error: MalformedError) -> dict[str, str]:
@@ -214,6 +221,10 @@ async def detail(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         assigned, count = await tx.fleet.units(viewer.organisation_id, wanted, now_us)
         sums = await tx.fleet.totals(viewer.organisation_id, TotalsBy.CONTRACT, now_us, row.contract_id)
         totals = sums.get(row.contract_id, Totals())
+        scope = await contract_sites.scope(tx, row)
+        sites = {site.site_id: site.name for site in await tx.sites.all(viewer.organisation_id)}
+        zone = await contracts.zone_of(tx, viewer.organisation_id)
+    term = term_of(row, current) if current and row.state is ContractState.ACTIVE else None
     return show(
         request,
         viewer,
@@ -226,6 +237,11 @@ async def detail(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         count=count,
         totals=totals,
         max_extensions=contracts.MAX_EXTENSIONS,
+        scope=scope,
+        sites=sites,
+        step=second_step(row),
+        tell_us=tell_from_us(term, zone) if term and term.notice_days else None,
+        renews_until_us=next_end_us(term, zone) if term and term.renews and term.months else None,
     )
 
 
@@ -251,8 +267,10 @@ async def save_terms(request: web.Request, viewer: Viewer) -> web.StreamResponse
     try:
         given = read(contracts.TermsInput, form)
         if row.state is ContractState.DRAFT:
-            await contracts.save_draft(database, clock, viewer.organisation_id, actor, row.contract_id, given)
-            return go(f"/contracts/{row.contract_id}/units", "Draft saved.")
+            row = await contracts.save_draft(
+                database, clock, viewer.organisation_id, actor, row.contract_id, given
+            )
+            return go(f"/contracts/{row.contract_id}/{second_step(row)}", "Draft saved.")
         await contracts.new_terms(database, clock, viewer.organisation_id, actor, row.contract_id, None, given)
     except MalformedError as error:
         return _form(request, viewer, form, _errors(error), contract=row, customer_name=name)
@@ -296,6 +314,8 @@ async def units(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     context = await _units_context(request, viewer)
     if context["contract"].state is not ContractState.DRAFT:
         return go(f"/contracts/{context['contract'].contract_id}")
+    if context["contract"].kind is ContractKind.OPERATIONS:
+        return go(f"/contracts/{context['contract'].contract_id}/sites")
     return show(request, viewer, "host/contracts/units.html", **context)
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from hashyard_cloud.domain.default import CaseState
 from hashyard_cloud.services import customers, opening_balances
 from hashyard_cloud.services.gate_facts import CaseSituation
-from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
+from hashyard_cloud.services.ports.contracts import ContractKind, ContractRow, ContractState
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.database import Transaction
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter, UnitSort
@@ -141,6 +141,7 @@ async def overview(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         opened = await tx.ledger.open_by_invoice(
             viewer.organisation_id, [row.invoice_id for row in context["invoices"]]
         )
+        sites = await tx.contract_sites.of_customer(viewer.organisation_id, customer.customer_id)
         accruals = await tx.redirects.accruals(viewer.organisation_id, found.case.case_id) if found.case else []
         by_contract = await contract_totals(tx, context["contracts"], now_us)
         activity = await tx.activity.all(
@@ -157,6 +158,8 @@ async def overview(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         by_contract=by_contract,
         opened=opened,
         days=ledger_days(accruals),
+        operated_sites=sites,
+        operates=any(row.kind is ContractKind.OPERATIONS for row in active),
         activity=activity,
         asked=chart_ranges.chosen(request.query, now_us, viewer.organisation.timezone),
     )

@@ -6,9 +6,10 @@ from aiohttp import web
 
 from hashyard_cloud.domain.invoice import InvoiceState
 from hashyard_cloud.errors import MalformedError, NotFoundError
+from hashyard_cloud.services import contract_sites
 from hashyard_cloud.services.case_money import case_invoices
 from hashyard_cloud.services.ports.activity import Actor
-from hashyard_cloud.services.ports.contracts import ContractState
+from hashyard_cloud.services.ports.contracts import ContractKind, ContractState
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter, UnitSort
 from hashyard_cloud.services.ports.invoices import InvoiceRow
 from hashyard_cloud.services.standing import standing
@@ -147,6 +148,12 @@ async def contracts(request: web.Request, guest: Guest) -> web.StreamResponse:
         ids = [row.contract_id for row in rows]
         versions = await tx.contracts.versions_at(guest.organisation_id, now_us, ids)
         totals = await contract_totals(tx, rows, now_us)
+        scopes = {
+            row.contract_id: await contract_sites.scope(tx, row)
+            for row in rows
+            if row.kind is ContractKind.OPERATIONS
+        }
+        sites = {site.site_id: site.name for site in await tx.sites.all(guest.organisation_id)} if scopes else {}
     shown = [row for row in rows if row.state in {ContractState.ACTIVE, ContractState.ENDED}]
     return show_portal(
         request,
@@ -156,6 +163,8 @@ async def contracts(request: web.Request, guest: Guest) -> web.StreamResponse:
         contracts=shown,
         versions=versions,
         totals=totals,
+        scopes=scopes,
+        sites=sites,
     )
 
 
