@@ -11,6 +11,7 @@ from typing import Final
 
 PLENTY_FACTOR: Final = 4
 """The file is taken again only when this many times its size is free, so that it is not what fills the disk."""
+OPENING_BYTES: Final = 1024 * 1024
 
 
 class Headroom:
@@ -50,6 +51,12 @@ class Headroom:
         with suppress(OSError):
             self._file.unlink()
         return not self.held
+
+    def make_room(self) -> None:
+        """Give the space up when the disk is too full even to open a database: each needs a log and its index."""
+        with suppress(OSError):
+            if self._free_bytes() < OPENING_BYTES:
+                self.give_up()
 
     def _free_bytes(self) -> int:
         disk = os.statvfs(self._file.parent)

@@ -53,9 +53,8 @@ def _nothing() -> None:
     """Nobody waits for new rows."""
 
 
-def _leave(error: StoreCorruptError) -> None:
+def _leave(_: StoreCorruptError) -> None:
     """Nobody acts on damage but the one who met it."""
-    del error
 
 
 class SqliteOutbox:
@@ -69,6 +68,7 @@ class SqliteOutbox:
         self._read_only = read_only
         self._max_bytes = max_bytes
         self._headroom = Headroom(path, 0 if read_only else headroom_bytes)
+        self._headroom.make_room()
         self._db: Store = open_read_only(path) if read_only else open_or_salvage(path, clock.now_us())
         self._gaps = GapLedger(self._db)
         self._boot_id = boot_id()

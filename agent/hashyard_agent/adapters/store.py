@@ -143,7 +143,8 @@ def _all_names(migrations: "Migrations") -> set[str]:
 
 def _explain(path: Path, error: sqlite3.Error) -> StoreError:
     name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith("SQLITE_FULL"):
+    # The second is how SQLite says that the index of its log found no room.
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")):
         return StoreFullError(f"{path}: the disk is full; free some space or lower store.max_bytes")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return StoreError(

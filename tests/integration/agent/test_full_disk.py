@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hashyard_agent.adapters.enforcement_store import SqliteEnforcementStore
 from hashyard_agent.adapters.outbox import SqliteOutbox
 from hashyard_agent.errors import StoreError
 from hashyard_shared.clock import SystemClock
@@ -88,4 +89,18 @@ def test_a_read_only_disk_is_told_and_what_was_there_is_kept(small_disk: Path) -
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     outbox = opened(small_disk)
     assert outbox.stats().rows == 1
+    outbox.close()
+
+
+def test_an_agent_that_starts_on_a_full_disk_opens_its_stores_and_goes_on(small_disk: Path) -> None:
+    outbox = opened(small_disk)
+    seq = outbox.put(BatchKind.TELEMETRY, 1, 5, body(1))
+    outbox.close()
+    fill(small_disk)
+    outbox = opened(small_disk)
+    enforcement = SqliteEnforcementStore(small_disk / "enforcement.db")
+    late = outbox.put(BatchKind.TELEMETRY, 2, 5, body(2))
+    assert {row.header.seq for row in outbox.rows()} >= {late}
+    assert late > seq
+    enforcement.close()
     outbox.close()
