@@ -78,6 +78,10 @@ bench-pages: setup
 	@cd tests && ../$(BIN)/python -m bench.pages.run_pages $(PAGES)
 
 chaos: setup
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libfaketime >/dev/null; } \
+		|| echo "chaos: libfaketime is missing, so no clock will jump (Debian: apt-get install libfaketime)" >&2
 	@cd tests && ../$(BIN)/python -m chaos --kills 50
 
 fault-matrix: setup

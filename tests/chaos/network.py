@@ -21,7 +21,11 @@ _HEADERS_DROPPED: Final = frozenset({"host", "content-length", "connection"})
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """Chances, per request, of what goes wrong. `dark`: no request gets through at all."""
+    """Chances, per request, of what goes wrong. `dark`: no request gets through at all.
+
+    `halves`: uploads whose line dies in the middle of the body, before the whole one goes through on another.
+    `held`: a delivery that arrives only after a later one, when its sender has long given it up.
+    """
 
     dark: bool = False
     storm: float = 0.0
@@ -31,12 +35,20 @@ class Mood:
     slow_s: float = 1.0
     twice: float = 0.0
     late: float = 0.0
+    halves: float = 0.0
+    held: float = 0.0
 
 
 CALM: Final = Mood()
 DARK: Final = Mood(dark=True)
-BAD: Final = Mood(storm=0.25, cut_upload=0.2, cut_answer=0.2, slow=0.2, twice=0.3, late=0.3)
+BAD: Final = Mood(storm=0.25, cut_upload=0.2, cut_answer=0.2, slow=0.2, twice=0.3, late=0.3, halves=0.3, held=0.15)
+ROUGH: Final = Mood(
+    storm=0.2, cut_upload=0.15, cut_answer=0.25, slow=0.35, slow_s=0.5, twice=0.8, late=0.8, halves=0.8, held=0.25
+)
+"""Every fault often, and still deliveries get through: what fails all the time is seldom tried."""
 STORM: Final = Mood(storm=0.9)
+FAULTS: Final = ("storm", "slow", "cut_body", "cut_answer", "twice", "late", "reordered")
+"""What is counted of the network: 5xx, slow answers, bodies and answers cut in the middle, repeats, disorder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,7 @@ class Network:
         self._cloud_port = cloud_port
         self._chance = random.Random(seed)
         self._old: deque[_Sent] = deque(maxlen=KEPT_REQUESTS)
+        self._held: _Sent | None = None
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._done: asyncio.Event | None = None
@@ -110,8 +123,7 @@ class Network:
             await asyncio.sleep(self._chance.uniform(0, mood.slow_s))
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HEADERS_DROPPED}
         sent = _Sent(request.path_qs, headers, data)
-        if delivery and self._happens(mood.cut_upload, "cut_upload"):
-            await self._half(sent)
+        if delivery and await self._stopped(mood, sent):
             return self._cut(request, "cut")
         try:
             answer, body = await self._pass_on(request.method, sent)
@@ -124,6 +136,18 @@ class Network:
         passed = {name: answer.headers[name] for name in _HEADERS_PASSED if name in answer.headers}
         return web.Response(status=answer.status, body=body, headers=passed)
 
+    async def _stopped(self, mood: Mood, sent: _Sent) -> bool:
+        """Whether this delivery does not get through now; parts of it may have, and all of it may later."""
+        if self._happens(mood.halves, "cut_body"):
+            await self._half(sent)
+        if self._happens(mood.cut_upload, "cut_body"):
+            await self._half(sent)
+            return True
+        if self._held is not None or not self._happens(mood.held, "held"):
+            return False
+        self._held = sent
+        return True
+
     async def _pass_on(self, method: str, sent: _Sent) -> tuple[aiohttp.ClientResponse, bytes]:
         url = f"http://127.0.0.1:{self._cloud_port}{sent.path}"
         async with self._session.request(method, url, headers=sent.headers, data=sent.data) as answer:
@@ -131,6 +155,10 @@ class Network:
 
     async def _again(self, mood: Mood, sent: _Sent) -> None:
         """Duplicates and late arrivals: nobody waits for their answers."""
+        held, self._held = self._held, None
+        if held is not None:
+            self.did["reordered"] += 1
+            await self._quietly(held)
         if self._happens(mood.twice, "twice"):
             await self._quietly(sent)
         if self._old and self._happens(mood.late, "late"):

@@ -44,6 +44,7 @@ class Verdict:
     duplicated: int = 0
     changed: int = 0
     in_gaps: int = 0
+    gap_reasons: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -73,6 +74,7 @@ def judge(outbox: Path, cloud_data: Path) -> Verdict:
         "SELECT b.seq, b.kind, b.sha256, b.state, x.body FROM batches b JOIN batch_bodies x USING (batch_no)",
     )
     gaps = list(_gaps(body for _, kind, _, _, body in arrived if kind == "events"))
+    verdict.gap_reasons = dict(Counter(gap.reason for gap in gaps))
     _judge_rows(verdict, kept, arrived, gaps)
     telemetry = [row for row in kept if row[1] == "telemetry"]
     delivered = {sha256 for _, _, sha256, _, _ in arrived}

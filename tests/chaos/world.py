@@ -35,7 +35,23 @@ SITE: Final = "North"
 PASSWORD: Final = "correct horse battery staple"
 READY_TIMEOUT_S: Final = 60
 DISK_MEGABYTES: Final = 24
-FAKETIME: Final = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKETIME: Final = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+HALF_A_MIGRATION: Final = """
+import sys
+from pathlib import Path
+from hashyard_agent.adapters.outbox_schema import MIGRATIONS
+from hashyard_agent.adapters.store import open_database
+
+@MIGRATIONS()
+def m9999_half(database):
+    database.execute("CREATE TABLE half AS SELECT * FROM outbox LIMIT 50")
+    database.execute("DELETE FROM outbox WHERE seq % 2 = 0")
+    print("half", flush=True)
+    sys.stdin.read()
+
+open_database(Path(sys.argv[1]), MIGRATIONS)
+"""
+"""The next version's step, as far as its middle; whoever kills it there must find everything as it was."""
 BLOCK_BYTES: Final = 64 * 1024
 BACKLOG_MINERS: Final = 50
 
@@ -66,7 +82,7 @@ class World:
         self.agent: Program | None = None
         self.cloud: Program | None = None
         self.small_disk = False
-        self.clock_moves = FAKETIME.exists()
+        self.clock_moves = FAKETIME is not None
         self._clock_file = folder / "clock"
         self._chance = random.Random(seed)
         self._backlog_fleet = fleet(BACKLOG_MINERS, self._chance)
@@ -252,6 +268,23 @@ class World:
     def remount(self, mode: str) -> None:
         """`ro` or `rw`; the agent must not be running."""
         subprocess.run(["mount", "-o", f"remount,{mode}", str(self.data)], check=True)
+
+    def kill_in_migration(self) -> bool:
+        """A newer version begins to change the outbox and is killed in the middle; no agent may be running."""
+        command = [sys.executable, "-c", HALF_A_MIGRATION, str(self.outbox)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            reached = process.stdout is not None and process.stdout.readline().strip() == b"half"
+            process.kill()
+        return reached
+
+    def skipped(self) -> list[str]:
+        """What cannot be broken on this machine, and what to do about it."""
+        why = []
+        if not self.clock_moves:
+            why.append("clock jumps: libfaketime is not installed (Debian: apt-get install libfaketime)")
+        if not self.small_disk:
+            why.append("full and read-only disk: a tmpfs can only be mounted by root")
+        return why
 
     def damage_a_row(self, pick: int) -> bool:
         """Overwrite the body of one telemetry row that waits; the agent must not be running."""
