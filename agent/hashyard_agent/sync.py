@@ -26,6 +26,7 @@ MIN_REQUEST_BYTES: Final = 64 * 1024
 MAX_SENT_BYTES: Final = 8 * 1024 * 1024
 START_REQUEST_BYTES: Final = 512 * 1024
 IDLE_CHECK_S: Final = 30.0
+ROSTER_AGAIN_S: Final = 60.0
 MAX_ISOLATED_ROWS: Final = 16
 """After this many rows in a row that were refused alone, it is not the rows: wait for a person instead."""
 POISON_CODES: Final = frozenset(
@@ -57,6 +58,7 @@ class Sync:
         self._max_rows = MAX_FRAMES_PER_REQUEST
         self._max_bytes = START_REQUEST_BYTES
         self._isolated = 0
+        self._sent_again: dict[str, float] = {}
 
     def wake(self) -> None:
         """There is something to send."""
@@ -94,7 +96,18 @@ class Sync:
         settled = self._outbox.settle(batches, answer)
         self._report(settled, answer)
         self._answer_retries(batches, answer, settled)
+        self._send_wanted(answer.rosters_wanted)
         return Round(len(batches), settled)
+
+    def _send_wanted(self, rosters: Sequence[str]) -> None:
+        """Rosters that the cloud lost or never got. It asks until it has projected them, so not each time anew."""
+        now_s = asyncio.get_running_loop().time()
+        self._sent_again = {key: at for key, at in self._sent_again.items() if now_s - at < ROSTER_AGAIN_S}
+        for roster_id in rosters:
+            if roster_id not in self._sent_again:
+                self._sent_again[roster_id] = now_s
+                if not self._outbox.send_roster_again(roster_id):
+                    LOG.error("the cloud asks for the roster %s, which is not kept here any more", roster_id)
 
     def _isolate(self, batches: Sequence[StoredBatch], error: CloudRefusedError) -> Round:
         """A whole request was refused: halve it until the row to blame stands alone, and set that aside."""

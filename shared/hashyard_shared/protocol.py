@@ -42,6 +42,7 @@ MAX_FRAMES_PER_REQUEST: Final = 256
 MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 MAX_HEADER_BYTES: Final = 4 * 1024
 MAX_WAIT_S: Final = 55
+MAX_ROSTERS_WANTED: Final = 8
 MAX_UNITS_PER_SITE: Final = 20_000
 MAX_ORDERS_PER_DOCUMENT: Final = 20_000
 TASK_LED: Final = "led"
@@ -161,12 +162,16 @@ class BatchVerdict(BaseModel):
 
 
 class BatchesAnswer(BaseModel):
-    """Verdicts in the order of the frames; `new_epoch` when the cloud hands one out; the rotated sync nonce."""
+    """Verdicts in the order of the frames; `new_epoch` when the cloud hands one out; the rotated sync nonce.
+
+    `rosters_wanted` are rosters that telemetry here waits for: sent again, they release it.
+    """
 
     verdicts: list[BatchVerdict]
     received_at_us: int
     new_epoch: int | None = None
     sync_nonce: str | None = None
+    rosters_wanted: list[str] = Field(default_factory=list, max_length=MAX_ROSTERS_WANTED)
 
 
 class UnitBinding(BaseModel):

@@ -22,6 +22,7 @@ from hashyard_shared.codec import decode_bytes
 from hashyard_shared.errors import ErrorCode, SharedError
 from hashyard_shared.protocol import (
     MAX_REQUEST_BYTES,
+    MAX_ROSTERS_WANTED,
     BatchesAnswer,
     BatchHeader,
     BatchKind,
@@ -77,6 +78,7 @@ class Ingest:
         async with self._database.transaction() as tx:
             verdicts, new_epoch = await self._store(tx, agent, good, received_at_us)
             nonce = await self._rotate_nonce(tx, agent, contact, received_at_us)
+            wanted = await tx.ingest.rosters_wanted(agent.agent_id, MAX_ROSTERS_WANTED)
             offset_us = None if contact.sent_at_us is None else contact.sent_at_us - received_at_us
             await tx.agents.seen(
                 agent.organisation_id,
@@ -94,6 +96,7 @@ class Ingest:
             received_at_us=received_at_us,
             new_epoch=new_epoch,
             sync_nonce=nonce,
+            rosters_wanted=wanted,
         )
 
     async def _store(

@@ -100,6 +100,11 @@ class IngestStore:
                 query.values(state=int(BatchState.WAITING_FOR_ROSTER), roster_id=roster_id)
             )
 
+    async def rosters_wanted(self, agent_id: str, limit: int) -> list[str]:
+        waiting = BATCHES.c.state == int(BatchState.WAITING_FOR_ROSTER)
+        query = select(BATCHES.c.roster_id).where(waiting, BATCHES.c.agent_id == agent_id).distinct().limit(limit)
+        return [str(roster_id) for (roster_id,) in await self._connection.execute(query)]
+
     async def add_roster(
         self, agent: AgentRow, roster_id: str, miner_nos: Sequence[int], received_at_us: int
     ) -> None:

@@ -89,6 +89,10 @@ class IngestStore(Protocol):
         """Park these batches, each until its roster comes."""
         ...
 
+    async def rosters_wanted(self, agent_id: str, limit: int) -> list[str]:
+        """Rosters that telemetry of this agent is parked for."""
+        ...
+
     async def add_roster(
         self, agent: AgentRow, roster_id: str, miner_nos: Sequence[int], received_at_us: int
     ) -> None:
