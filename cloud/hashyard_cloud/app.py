@@ -130,7 +130,7 @@ def _agent_side(app: web.Application, box: AesSecretBox, waiters: Waiters) -> li
     settings, clock, database = app[SETTINGS], app[keys.CLOCK], app[keys.DATABASE]
     built = app_enforcement.enforcement(settings, clock, box)
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    sinks: list[EventSink] = [AgentEvents(), SnapshotEvents(clock), built.events]
+    sinks: list[EventSink] = [AgentEvents(), SnapshotEvents(clock), built.events, built.commands]
     parsed = ParsedCycles()
     projector = Projector(
         database,

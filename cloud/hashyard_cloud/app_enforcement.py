@@ -5,6 +5,7 @@ from typing import Final
 from hashyard_cloud.adapters.pdf import PdfRenderer
 from hashyard_cloud.adapters.smtp import SmtpTransport
 from hashyard_cloud.jobs.runner import Job
+from hashyard_cloud.services.commands import Commands
 from hashyard_cloud.services.defaults import Defaults, Rules
 from hashyard_cloud.services.dunning import Dunning
 from hashyard_cloud.services.emails import Postman
@@ -47,6 +48,7 @@ def enforcement(settings: Settings, clock: Clock, box: SecretBox) -> Enforcement
         payments=Payments(clock, defaults),
         events=UnitEvents(clock, Journals(clock), terms),
         evidence=Evidence(clock, keys, defaults, PdfRenderer()),
+        commands=Commands(clock),
     )
 
 

@@ -1,5 +1,9 @@
 """A host that looks lived in, for pages to be looked at and for flows through them."""
 
+from dataclasses import replace
+
+from hashyard_cloud.services import agreements
+from hashyard_cloud.services.ports.commands import CommandKind, CommandState
 from hashyard_cloud.web import keys
 from hashyard_shared.clock import US_PER_S
 from hashyard_shared.events import UnitPhase
@@ -28,6 +32,9 @@ async def furnish(pages: Pages, *, hours: int = 26) -> None:
         await pages.customer(name, email, phone="+1 432 555 0148", notes="Prefers a call before 10:00.")
         await pages.contract(name, units)
         await pages.invoice(name, amount, "Hosting, September")
+    text = "1. Machines are insured by their owner.\n2. The host may enter the hall at any time."
+    given = agreements.AgreementInput(title="House rules", text=text)
+    await agreements.add(pages.database, clock, pages.organisation_id, pages.actor, given)
     await pages.customer("Mirasol Nodes SL", "soporte@mirasol.example", currency="EUR")
     await pages.customer("Redbank Holdings", "info@redbank.example", active=False)
     await pages.units(pecos, 4, "free", "A01")
@@ -61,7 +68,24 @@ async def furnish(pages: Pages, *, hours: int = 26) -> None:
     await pages.report(UnitPhase.REDIRECTED, 4, refused=1, waiting=1)
     clock.offset_us = 0
     await _readings(pages, hours)
+    await _commands(pages)
     await pages.recover()
+
+
+async def _commands(pages: Pages) -> None:
+    """A light that is on, a restart that the site's cap refused, and pools that nobody answered for yet."""
+    desk, units = pages.app[keys.ENFORCEMENT].commands, pages.sites["PN"].units[10:12]
+    async with pages.database.transaction() as tx:
+        (light,) = await desk.ask(tx, pages.organisation_id, pages.actor, CommandKind.LIGHT_ON, [units[1].unit_id])
+        (restart,) = await desk.ask(tx, pages.organisation_id, pages.actor, CommandKind.REBOOT, [units[1].unit_id])
+        customer_id = pages.customers["Bluff Ridge Capital LLC"]
+        await desk.ask_pools(tx, pages.organisation_id, pages.actor, customer_id, pages.sites["PN"].site_id)
+        now_us = pages.clock.now_us()
+        done, refused = CommandState.DONE, CommandState.REFUSED
+        await tx.commands.update(replace(light, state=done, detail="light on", ended_us=now_us))
+        capped = "60 units were redirected, restarted or written within a day, the site's cap"
+        code = "order-over-daily-cap"
+        await tx.commands.update(replace(restart, state=refused, code=code, detail=capped, ended_us=now_us))
 
 
 async def _readings(pages: Pages, hours: int) -> None:

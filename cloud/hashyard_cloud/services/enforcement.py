@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hashyard_cloud.services.commands import Commands
 from hashyard_cloud.services.defaults import Defaults
 from hashyard_cloud.services.evidence import Evidence
 from hashyard_cloud.services.freezes import Freezes
@@ -24,3 +25,4 @@ class Enforcement:
     payments: Payments
     events: UnitEvents
     evidence: Evidence
+    commands: Commands

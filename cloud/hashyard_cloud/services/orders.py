@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hashyard_cloud.errors import ConflictError
+from hashyard_cloud.services.commands import open_tasks
 from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.services.ports.database import Transaction
 from hashyard_cloud.services.ports.defaults import CaseRow
@@ -46,9 +47,8 @@ class OrderDesk:
         return [Envelope.model_validate_json(text) for text in found]
 
     async def tasks(self, tx: Transaction, organisation_id: str, site_id: str) -> list[Task]:
-        """Commands are not kept here."""
-        del tx, organisation_id, site_id
-        return []
+        """Commands that wait for the site's agent."""
+        return await open_tasks(tx, self._clock.now_us(), organisation_id, site_id)
 
     async def redirect(self, tx: Transaction, case: CaseRow, units: Sequence[BoundUnit]) -> int:
         """First orders to the holding pool for these units of a case; how many were signed."""

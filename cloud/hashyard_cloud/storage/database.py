@@ -23,6 +23,7 @@ from hashyard_cloud.storage.activity import ActivityStore
 from hashyard_cloud.storage.agents import AgentsStore
 from hashyard_cloud.storage.agreements import AgreementsStore
 from hashyard_cloud.storage.api_tokens import ApiTokensStore
+from hashyard_cloud.storage.commands import CommandsStore
 from hashyard_cloud.storage.contract_sites import ContractSitesStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customer_pools import CustomerPoolsStore
@@ -210,6 +211,10 @@ class SqlTransaction:
     @cached_property
     def contract_sites(self) -> ContractSitesStore:
         return ContractSitesStore(self.connection)
+
+    @cached_property
+    def commands(self) -> CommandsStore:
+        return CommandsStore(self.connection)
 
     @cached_property
     def customer_pools(self) -> CustomerPoolsStore:

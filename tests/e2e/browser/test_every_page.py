@@ -23,6 +23,8 @@ def addresses(pages: Pages) -> dict[str, str]:
         "site-form": "/sites/new",
         "equipment": "/equipment",
         "found": "/equipment/found",
+        "commands": "/commands",
+        "customer-pools": f"{redirected}/pools",
         "unit-form": "/equipment/new",
         "unit": f"/equipment/{unit}",
         "customers": "/customers",

@@ -99,6 +99,8 @@ async def real_ids(pages: Pages) -> dict[str, str]:
         payments = await tx.payments.all(pages.organisation_id)
         redirected = await tx.redirects.units(pages.organisation_id)
         members = await tx.users.members(pages.organisation_id)
+        agreements = await tx.agreements.all(pages.organisation_id)
+        commands = await tx.commands.newest(pages.organisation_id, 1)
     return {
         "customer_id": customer_id,
         "contract_id": pages.contracts[name],
@@ -113,6 +115,8 @@ async def real_ids(pages: Pages) -> dict[str, str]:
         "dispute_id": disputes[0].dispute_id,
         "payment_id": payments[0].payment_id,
         "user_id": members[0].user_id,
+        "agreement_id": agreements[0].agreement_id,
+        "command_id": commands[0].command_id,
     }
 
 

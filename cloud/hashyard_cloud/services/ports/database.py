@@ -12,6 +12,7 @@ from hashyard_cloud.services.ports.activity import ActivityStore
 from hashyard_cloud.services.ports.agents import AgentsStore
 from hashyard_cloud.services.ports.agreements import AgreementsStore
 from hashyard_cloud.services.ports.api_tokens import ApiTokensStore
+from hashyard_cloud.services.ports.commands import CommandsStore
 from hashyard_cloud.services.ports.contract_sites import ContractSitesStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
 from hashyard_cloud.services.ports.customer_pools import CustomerPoolsStore
@@ -149,6 +150,9 @@ class Transaction(Protocol):
 
     @property
     def contract_sites(self) -> ContractSitesStore: ...
+
+    @property
+    def commands(self) -> CommandsStore: ...
 
     @property
     def customer_pools(self) -> CustomerPoolsStore: ...

@@ -20,6 +20,7 @@ from hashyard_shared.clock import US_PER_S
 
 BASE: Final = "/customers/{customer_id}/default"
 TEMPLATE: Final = "host/defaults/case_action.html"
+COMMANDS_SHOWN: Final = 5
 Form = dict[str, str]
 Act = Callable[[Transaction, CaseRow, Form], Awaitable[object]]
 
@@ -250,10 +251,12 @@ async def _pools(request: web.Request, viewer: Viewer, form: Form, error: CloudE
     async with request.app[keys.DATABASE].reading() as tx:
         customer: CustomerRow = await customers.get(tx, viewer.organisation_id, request.match_info["customer_id"])
         found = await customer_pools.view(tx, viewer.organisation_id, customer.customer_id)
+        asked = await tx.commands.newest(viewer.organisation_id, COMMANDS_SHOWN, customer_id=customer.customer_id)
     lines = "\n".join(f"{row.url} {row.worker}" for row in found.pools)
     context: dict[str, Any] = {
         "customer": customer,
         "pools": found,
+        "commands": asked,
         "base": f"/customers/{customer.customer_id}",
         "form": form or {"pools": lines},
         "errors": {"pools": str(error)} if error is not None else {},

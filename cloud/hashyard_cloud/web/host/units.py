@@ -18,6 +18,7 @@ from hashyard_shared.events import MinerDetails
 
 HOT_CHIP_C = 95
 HISTORY_LINES = 20
+COMMANDS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/equipment/{unit_id}", host_page(detail)),
         web.get("/equipment/{unit_id}/live", host_page(live)),
         web.get("/equipment/{unit_id}/pools", host_page(pools)),
+        web.get("/equipment/{unit_id}/commands", host_page(commands)),
         web.get("/equipment/{unit_id}/edit", host_page(edit, FLOOR)),
         web.post("/equipment/{unit_id}/edit", host_page(save, FLOOR)),
         web.get("/equipment/{unit_id}/chart.json", host_page(chart)),
@@ -70,12 +72,14 @@ async def _context(request: web.Request, viewer: Viewer) -> dict[str, object]:
         seen = await tx.miners.get(viewer.organisation_id, unit.miner_id) if unit.miner_id else None
         redirect = await tx.redirects.unit(viewer.organisation_id, unit.unit_id)
         history = await _history(request, viewer, unit)
+        commands = await tx.commands.newest(viewer.organisation_id, COMMANDS_SHOWN, unit_id=unit.unit_id)
     return {
         "unit": unit,
         "miner": seen.miner if seen else None,
         "details": _details(seen.miner.details if seen else None),
         "redirect": redirect,
         "history": history,
+        "commands": commands,
         "hot_c": HOT_CHIP_C,
         "timezone": unit.timezone,
         "asked": chart_ranges.chosen(request.query, now_us, unit.timezone),
@@ -117,6 +121,11 @@ async def live(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 async def pools(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /equipment/{unit_id}/pools: the pools, which refresh themselves."""
     return show(request, viewer, "host/units/pools.html", **await _context(request, viewer))
+
+
+async def commands(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """GET /equipment/{unit_id}/commands: what was asked of it, which refreshes itself."""
+    return show(request, viewer, "host/commands/of_unit.html", **await _context(request, viewer))
 
 
 async def edit(request: web.Request, viewer: Viewer) -> web.StreamResponse:

@@ -866,6 +866,34 @@ def _agreement_versions() -> None:
     op.create_index("ux_agreement_versions_number", "agreement_versions", ["agreement_id", "version"], unique=True)
 
 
+def _commands() -> None:
+    op.create_table(
+        "commands",
+        sa.Column("command_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("unit_id", sa.Text(), nullable=True),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("miner_id", sa.Text(), nullable=True),
+        sa.Column("customer_id", sa.Text(), nullable=True),
+        sa.Column("asked_us", sa.BigInteger(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("expires_us", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("ended_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_commands_organisation_id")
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.site_id"], name=op.f("fk_commands_site_id")),
+        sa.PrimaryKeyConstraint("command_id", name=op.f("pk_commands")),
+    )
+    op.create_index("ix_commands_site", "commands", ["organisation_id", "site_id", "expires_us"], unique=False)
+    op.create_index("ix_commands_unit", "commands", ["organisation_id", "unit_id", "command_id"], unique=False)
+
+
 def _contracts() -> None:
     op.create_table(
         "contracts",
@@ -1700,6 +1728,7 @@ def upgrade() -> None:
     _snapshots()
     _unit_events()
     _agreement_versions()
+    _commands()
     _contracts()
     _customer_pool_sites()
     _customer_pools()
@@ -1759,6 +1788,7 @@ def downgrade() -> None:
     op.drop_table("customer_pools")
     op.drop_table("customer_pool_sites")
     op.drop_table("contracts")
+    op.drop_table("commands")
     op.drop_table("agreement_versions")
     op.drop_table("unit_events")
     op.drop_table("snapshots")

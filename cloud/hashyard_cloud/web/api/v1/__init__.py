@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from hashyard_cloud.web.api.v1 import (
+    commands,
     contracts,
     customers,
     defaults,
@@ -25,6 +26,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *customers.OPERATIONS,
     *contracts.OPERATIONS,
     *equipment.OPERATIONS,
+    *commands.OPERATIONS,
     *series.OPERATIONS,
     *money.OPERATIONS,
     *defaults.OPERATIONS,
