@@ -19,6 +19,7 @@ from hashyard_shared.ids import new_id
 
 ASSIGNABLE: Final = frozenset({UnitState.STAGED, UnitState.UNASSIGNED})
 MAX_UNITS_PER_ACTION: Final = 5_000
+MAX_PREFIX_CHARS: Final = 32
 
 
 class UnitInput(Input):
@@ -119,7 +120,7 @@ async def adopt(
         wanted = set(miner_ids)
         seen = [row.miner for row in await tx.miners.seen(organisation_id, miner_ids=sorted(wanted))]
         adopted = []
-        taken = {row.label for row in await tx.equipment.all(organisation_id)}
+        taken = await tx.equipment.labels(organisation_id)
         for miner in seen:
             if miner.mac is None or await tx.equipment.by_mac(organisation_id, miner.mac):
                 continue
@@ -198,21 +199,7 @@ async def assign_in(
     sites = set()
     for unit_id in dict.fromkeys(unit_ids):
         unit = await get(tx, contract.organisation_id, unit_id)
-        if unit.state not in ASSIGNABLE:
-            raise ConflictError(f"{unit.label} is {unit.state.value} and cannot be assigned.", field="unit_id")
-        await tx.equipment.assign(
-            AssignmentRow(
-                assignment_id=new_id(now_us),
-                organisation_id=contract.organisation_id,
-                unit_id=unit_id,
-                contract_id=contract.contract_id,
-                customer_id=contract.customer_id,
-                from_us=now_us,
-                to_us=None,
-                ended_by="",
-            )
-        )
-        await tx.equipment.update(replace(unit, state=UnitState.ACTIVE, state_since_us=now_us))
+        await assign_unit(tx, now_us, contract, unit)
         sites.add(unit.site_id)
     for site_id in sites:
         await tx.desired.bump(contract.organisation_id, site_id)
@@ -228,6 +215,46 @@ async def assign_in(
         object_id=contract.contract_id,
     )
     return len(set(unit_ids))
+
+
+async def assign_unit(tx: Transaction, now_us: int, contract: ContractRow, unit: UnitRow) -> UnitRow:
+    """Put one unit under a contract that was checked; raises `ConflictError` where it cannot be assigned."""
+    if unit.state not in ASSIGNABLE:
+        raise ConflictError(f"{unit.label} is {unit.state.value} and cannot be assigned.", field="unit_id")
+    await tx.equipment.assign(
+        AssignmentRow(
+            assignment_id=new_id(now_us),
+            organisation_id=contract.organisation_id,
+            unit_id=unit.unit_id,
+            contract_id=contract.contract_id,
+            customer_id=contract.customer_id,
+            from_us=now_us,
+            to_us=None,
+            ended_by="",
+        )
+    )
+    row = replace(unit, state=UnitState.ACTIVE, state_since_us=now_us)
+    await tx.equipment.update(row)
+    return row
+
+
+async def adopt_in(
+    tx: Transaction, clock: Clock, organisation_id: str, miner_id: str, label_prefix: str
+) -> UnitRow:
+    """Register one found miner; raises `ConflictError` where it is registered already, or has no MAC address."""
+    seen = await tx.miners.get(organisation_id, miner_id)
+    if seen is None:
+        raise NotFoundError
+    miner = seen.miner
+    if miner.mac is None:
+        raise ConflictError("It has no MAC address to know it again by.")
+    if await tx.equipment.by_mac(organisation_id, miner.mac):
+        raise ConflictError("It is registered already.")
+    site = await tx.sites.get(organisation_id, miner.site_id)
+    prefix = label_prefix or (site.code if site else "") or "U"
+    row = _adopted(clock, organisation_id, miner, _next_label(prefix, await tx.equipment.labels(organisation_id)))
+    await tx.equipment.add(row)
+    return row
 
 
 async def release(
@@ -254,11 +281,8 @@ async def release_in(
     ended = 0
     for unit_id in dict.fromkeys(unit_ids):
         unit = await get(tx, organisation_id, unit_id)
-        held = await tx.equipment.open_assignment(organisation_id, unit_id)
-        if held:
-            await tx.equipment.end_assignment(organisation_id, unit_id, now_us, actor.name)
-            ended += 1
-        await tx.equipment.update(replace(unit, state=state, state_since_us=now_us))
+        _, held = await release_unit(tx, now_us, actor.name, unit, state)
+        ended += held is not None
         await tx.desired.bump(organisation_id, unit.site_id)
         await activity.record(
             tx,
@@ -272,3 +296,15 @@ async def release_in(
             object_id=unit_id,
         )
     return ended
+
+
+async def release_unit(
+    tx: Transaction, now_us: int, by: str, unit: UnitRow, state: UnitState
+) -> tuple[UnitRow, AssignmentRow | None]:
+    """End one unit's assignment now and leave it in this state; answers the unit and what was ended."""
+    held = await tx.equipment.open_assignment(unit.organisation_id, unit.unit_id)
+    if held is not None:
+        await tx.equipment.end_assignment(unit.organisation_id, unit.unit_id, now_us, by)
+    row = replace(unit, state=state, state_since_us=now_us)
+    await tx.equipment.update(row)
+    return row, held

@@ -25,6 +25,7 @@ from hashyard_cloud.storage.agreements import AgreementsStore
 from hashyard_cloud.storage.api_tokens import ApiTokensStore
 from hashyard_cloud.storage.commands import CommandsStore
 from hashyard_cloud.storage.contract_sites import ContractSitesStore
+from hashyard_cloud.storage.bulk import BulkStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customer_pools import CustomerPoolsStore
 from hashyard_cloud.storage.customers import CustomersStore
@@ -99,6 +100,10 @@ class SqlTransaction:
     @cached_property
     def listings(self) -> ListingsStore:
         return ListingsStore(self.connection)
+
+    @cached_property
+    def bulk(self) -> BulkStore:
+        return BulkStore(self.connection)
 
     @cached_property
     def organisations(self) -> OrganisationsStore:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, select, update
+from sqlalchemy import Row, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -78,6 +78,15 @@ class EquipmentStore:
             query = query.where(UNITS.c.site_id == site_id)
         records = (await self._connection.execute(query.order_by(UNITS.c.label))).all()
         return [_unit(record) for record in records]
+
+    async def labels(self, organisation_id: str) -> set[str]:
+        query = select(UNITS.c.label).where(UNITS.c.organisation_id == organisation_id)
+        return set((await self._connection.execute(query)).scalars())
+
+    async def remove(self, organisation_id: str, unit_id: str) -> None:
+        await self._connection.execute(
+            delete(UNITS).where(UNITS.c.organisation_id == organisation_id, UNITS.c.unit_id == unit_id)
+        )
 
     async def some(self, organisation_id: str, unit_ids: Sequence[str]) -> list[UnitRow]:
         found: list[UnitRow] = []

@@ -5,6 +5,7 @@ from aiohttp import web
 from hashyard_cloud.services.live import Live
 from hashyard_cloud.web import account, host, keys, live, portal, render, security
 from hashyard_cloud.web.api import v1
+from hashyard_cloud.web.background import BACKGROUND, Background
 from hashyard_cloud.web.memory import MEMORY, ShortMemory
 from hashyard_cloud.web.pages import errors_middleware
 from hashyard_cloud.web.static_files import StaticFiles
@@ -22,6 +23,8 @@ def install(app: web.Application) -> None:
     app.on_shutdown.append(app[MEMORY].settled)
     app[render.ENVIRONMENT] = render.environment(static)
     app.middlewares.extend((security.headers_middleware, errors_middleware, v1.MIDDLEWARE))
+    app[BACKGROUND] = Background()
+    app.on_shutdown.append(app[BACKGROUND].stop)
     app.router.add_get("/static/{name}", static.serve)
     app.router.add_routes(v1.routes())
     app.router.add_routes(live.routes())

@@ -140,8 +140,8 @@ async def test_another_hosts_units_cannot_be_taken(furnished: Pages) -> None:
         await visitor.post("/equipment/assign", {"contract_id": contract_id, "unit_id": unit_id}, 404)
         await visitor.post("/equipment/release", {"unit_id": unit_id}, 404)
         miner = f"mac:{furnished.sites['PN'].units[0].mac}"
-        text = await visitor.post("/equipment/adopt", {"miner_id": miner})
-        assert "0 units registered" in text
+        await visitor.post("/bulk", {"action": "adopt", "miner_id": miner}, 404)
+        await visitor.post("/bulk", {"action": "status", "state": "repair", "unit_id": unit_id}, 404)
         site = {"site_id": furnished.sites["PN"].site_id, "label": "X"}
         assert "Choose one of your sites" in await visitor.post("/equipment/new", site, 422)
 

@@ -14,6 +14,7 @@ from hashyard_cloud.services.ports.agreements import AgreementsStore
 from hashyard_cloud.services.ports.api_tokens import ApiTokensStore
 from hashyard_cloud.services.ports.commands import CommandsStore
 from hashyard_cloud.services.ports.contract_sites import ContractSitesStore
+from hashyard_cloud.services.ports.bulk import BulkStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
 from hashyard_cloud.services.ports.customer_pools import CustomerPoolsStore
 from hashyard_cloud.services.ports.customers import CustomersStore
@@ -66,6 +67,9 @@ class Transaction(Protocol):
 
     @property
     def listings(self) -> ListingsStore: ...
+
+    @property
+    def bulk(self) -> BulkStore: ...
 
     @property
     def organisations(self) -> OrganisationsStore: ...

@@ -76,6 +76,14 @@ class EquipmentStore(Protocol):
         """By label."""
         ...
 
+    async def labels(self, organisation_id: str) -> set[str]:
+        """Every label that is taken."""
+        ...
+
+    async def remove(self, organisation_id: str, unit_id: str) -> None:
+        """Take a unit out that was never anybody's."""
+        ...
+
     async def some(self, organisation_id: str, unit_ids: Sequence[str]) -> list[UnitRow]:
         """These units, in no order; those that are not there are left out."""
         ...

@@ -6,6 +6,7 @@ from hashyard_cloud.storage.tables import (
     agents,
     agreements,
     api_tokens,
+    bulk,
     commands,
     contract_sites,
     contracts,

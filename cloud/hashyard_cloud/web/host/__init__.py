@@ -5,6 +5,7 @@ from aiohttp import web
 from hashyard_cloud.web.host import (
     agreements,
     api_tokens,
+    bulk,
     case_actions,
     commands,
     contract_sites,
@@ -33,6 +34,7 @@ _FEATURES = (
     fleet,
     sites,
     equipment,
+    bulk,
     units,
     customers,
     customer_tabs,

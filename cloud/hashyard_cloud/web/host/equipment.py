@@ -31,7 +31,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/equipment", host_page(index)),
         web.get("/equipment.csv", host_page(export)),
         web.get("/equipment/found", host_page(found)),
-        web.post("/equipment/adopt", host_page(adopt, FLOOR)),
         web.get("/equipment/new", host_page(new, FLOOR)),
         web.post("/equipment/new", host_page(create, FLOOR)),
         web.post("/equipment/assign", host_page(assign, MANAGERS)),
@@ -132,29 +131,6 @@ async def found(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         request.app, viewer.organisation_id, site_id, page.search, page.size, page.offset
     )
     return show(request, viewer, "host/equipment/found.html", rows=rows, page=page.of(total), sites=sites)
-
-
-async def adopt(request: web.Request, viewer: Viewer) -> web.StreamResponse:
-    """POST /equipment/adopt: register the chosen miners, or all that match."""
-    form = await request.post()
-    chosen = [value for value in form.getall("miner_id", []) if isinstance(value, str)]
-    database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
-    if form.get("all") == "1":
-        async with database.reading() as tx:
-            rows, _ = await tx.fleet.found(
-                viewer.organisation_id,
-                clock.now_us(),
-                site_id=str(form.get("site", "")) or None,
-                search=str(form.get("q", ""))[:100],
-                limit=equipment.MAX_UNITS_PER_ACTION,
-                offset=0,
-            )
-        chosen = [row.miner_id for row in rows]
-    prefix = str(form.get("prefix", "")).strip()[:32]
-    adopted = await equipment.adopt(database, clock, viewer.organisation_id, actor_of(viewer), chosen, prefix)
-    left = len(chosen) - len(adopted)
-    passed = f" {left} were passed over: registered already, or without a MAC address." if left else ""
-    return go("/equipment?state=unassigned", f"{len(adopted)} units registered.{passed}")
 
 
 async def _form(

@@ -452,6 +452,27 @@ def _api_tokens() -> None:
     op.create_index("ix_api_tokens_organisation", "api_tokens", ["organisation_id", "created_us"], unique=False)
 
 
+def _bulk_actions() -> None:
+    op.create_table(
+        "bulk_actions",
+        sa.Column("bulk_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("actor_id", sa.Text(), nullable=False),
+        sa.Column("actor_name", sa.Text(), nullable=False),
+        sa.Column("created_us", sa.BigInteger(), nullable=False),
+        sa.Column("worked_us", sa.BigInteger(), nullable=True),
+        sa.Column("finished_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_bulk_actions_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("bulk_id", name=op.f("pk_bulk_actions")),
+    )
+    op.create_index("ix_bulk_actions_created", "bulk_actions", ["organisation_id", "created_us"], unique=False)
+
+
 def _case_numbers() -> None:
     op.create_table(
         "case_numbers",
@@ -864,6 +885,27 @@ def _agreement_versions() -> None:
     )
     op.create_index("ix_agreement_versions_organisation", "agreement_versions", ["organisation_id"], unique=False)
     op.create_index("ux_agreement_versions_number", "agreement_versions", ["agreement_id", "version"], unique=True)
+
+
+def _bulk_items() -> None:
+    op.create_table(
+        "bulk_items",
+        sa.Column("bulk_id", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("before", sa.Text(), nullable=False),
+        sa.Column("after_us", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["bulk_id"], ["bulk_actions.bulk_id"], name=op.f("fk_bulk_items_bulk_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.organisation_id"], name=op.f("fk_bulk_items_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("bulk_id", "position", name=op.f("pk_bulk_items")),
+    )
+    op.create_index("ix_bulk_items_state", "bulk_items", ["bulk_id", "state", "position"], unique=False)
 
 
 def _commands() -> None:
@@ -1706,6 +1748,7 @@ def upgrade() -> None:
     _activity()
     _agreements()
     _api_tokens()
+    _bulk_actions()
     _case_numbers()
     _contract_numbers()
     _customers()
@@ -1728,6 +1771,7 @@ def upgrade() -> None:
     _snapshots()
     _unit_events()
     _agreement_versions()
+    _bulk_items()
     _commands()
     _contracts()
     _customer_pool_sites()
@@ -1789,6 +1833,7 @@ def downgrade() -> None:
     op.drop_table("customer_pool_sites")
     op.drop_table("contracts")
     op.drop_table("commands")
+    op.drop_table("bulk_items")
     op.drop_table("agreement_versions")
     op.drop_table("unit_events")
     op.drop_table("snapshots")
@@ -1811,6 +1856,7 @@ def downgrade() -> None:
     op.drop_table("customers")
     op.drop_table("contract_numbers")
     op.drop_table("case_numbers")
+    op.drop_table("bulk_actions")
     op.drop_table("api_tokens")
     op.drop_table("agreements")
     op.drop_table("activity")
