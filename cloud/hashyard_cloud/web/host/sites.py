@@ -1,5 +1,7 @@
 """Sites: list, detail with its agents, enrolment codes, shadow mode."""
 
+from typing import Final
+
 from aiohttp import web
 
 from hashyard_cloud.services import sites
@@ -17,6 +19,19 @@ from hashyard_shared.clock import US_PER_S
 from hashyard_shared.signing import grouped
 
 GAPS_SHOWN_S = 30 * 86_400
+
+GAP_REASONS: Final = {
+    "agent-not-running": "The agent did not run",
+    "agent-late": "The agent was late",
+    "clock-set-ahead": "The clock was set ahead: nothing is missing here",
+    "clock-set-back": "The clock was set back: these times come twice",
+    "outbox-full": "The agent's room was used up",
+    "disk-full": "The disk was full",
+    "store": "The agent could not keep it",
+    "store-failed": "The agent could not keep it",
+    "store-damaged": "The agent's store was damaged",
+    "corrupt-row": "A kept row was damaged",
+}
 
 
 def routes() -> list[web.RouteDef]:
@@ -81,6 +96,11 @@ async def _given(request: web.Request) -> dict[str, str]:
     return {name: value for name, value in form.items() if name in sites.SiteInput.model_fields}
 
 
+def gap_reason(reason: str) -> str:
+    """Why nothing was measured or kept, for people; what is not known here stays as the agent says it."""
+    return GAP_REASONS.get(reason, reason)
+
+
 async def _detail(request: web.Request, viewer: Viewer) -> dict[str, object]:
     site_id = request.match_info["site_id"]
     now_us = request.app[keys.CLOCK].now_us()
@@ -98,6 +118,7 @@ async def _detail(request: web.Request, viewer: Viewer) -> dict[str, object]:
         "totals": totals,
         "agents": [(agent, agent_state([agent], now_us), health_of(agent)) for agent in agents],
         "gaps": gaps[-20:][::-1],
+        "gap_reason": gap_reason,
         "found": found,
         "timezone": site.timezone,
         "grouped": grouped,

@@ -64,13 +64,16 @@ async def export(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     _, found = await _report(request, viewer)
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["unit", "from_utc", "to_utc", "kwh", "source", "uptime", "coverage", "mean_ths"])
+    writer.writerow(
+        ["unit", "from_utc", "to_utc", "kwh", "source", "uptime", "coverage", "agent_blind_s", "mean_ths"]
+    )
     for line in found.units:
         one = line.usage
         writer.writerow(
             (
                 *(line.label, iso(found.from_us), iso(found.to_us), f"{one.energy_wh / 1_000:.3f}", usage.SOURCE),
-                *(_ratio(one.uptime_ratio), _ratio(one.coverage_ratio), _ratio(one.mean_ths, 2)),
+                *(_ratio(one.uptime_ratio), _ratio(one.coverage_ratio), one.blind_ms // 1_000),
+                _ratio(one.mean_ths, 2),
             )
         )
     return charts.csv_file(text.getvalue(), f"usage-{_chosen(request)}.csv")

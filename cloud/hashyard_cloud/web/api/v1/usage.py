@@ -1,0 +1,112 @@
+"""What a customer's machines used, and the evidence bundle of a default case."""
+
+import base64
+import hashlib
+from typing import Final
+
+from hashyard_cloud.errors import MalformedError
+from hashyard_cloud.services import customers, usage
+from hashyard_cloud.services.api_tokens import Area
+from hashyard_cloud.services.ports.rollups import DAY_US
+from hashyard_cloud.web.api.v1.operations import Call, Feature, Operation
+from hashyard_cloud.web.api.v1.series import SpanQuery
+from hashyard_cloud.web.api.v1.types import Answer, at_us, instant
+from hashyard_cloud.web.pages import MONEY, STAFF
+
+MAX_USAGE_DAYS: Final = 92
+_WH_PER_KWH: Final = 1_000
+
+
+class Used(Answer):
+    """Energy, uptime over what was observed, coverage of what was due; null where nothing was observed."""
+
+    kwh: float
+    uptime_ratio: float | None
+    coverage_ratio: float | None
+    agent_blind_s: float
+    mean_hashrate_ths: float | None
+
+
+class DayUsed(Answer):
+    """A UTC day of all machines together."""
+
+    start_at: str
+    units: int
+    usage: Used
+
+
+class UnitUsed(Answer):
+    """A machine over the whole span, while it was the customer's."""
+
+    unit_id: str
+    label: str
+    usage: Used
+
+
+class UsageAnswer(Answer):
+    """Usage in whole UTC days. `source` says whose word the energy is."""
+
+    from_at: str
+    to_at: str
+    source: str
+    total: Used
+    days: list[DayUsed]
+    units: list[UnitUsed]
+
+
+class EvidenceFile(Answer):
+    """A signed ZIP: its name, its SHA-256 and its bytes in base64."""
+
+    name: str
+    sha256: str
+    zip_base64: str
+
+
+def _used(found: usage.Usage) -> Used:
+    return Used(
+        kwh=found.energy_wh / _WH_PER_KWH,
+        uptime_ratio=found.uptime_ratio,
+        coverage_ratio=found.coverage_ratio,
+        agent_blind_s=found.blind_ms / 1_000,
+        mean_hashrate_ths=found.mean_ths,
+    )
+
+
+async def get_usage(call: Call, query: SpanQuery) -> UsageAnswer:
+    """What a customer's machines used, at most 92 days at once."""
+    from_us, to_us = at_us(query.from_at, "from_at"), at_us(query.to_at, "to_at")
+    if to_us <= from_us:
+        raise MalformedError("The end must be after the beginning.", field="to_at")
+    if to_us - from_us > MAX_USAGE_DAYS * DAY_US:
+        raise MalformedError(f"Ask for at most {MAX_USAGE_DAYS} days at once.", field="to_at")
+    async with call.database.reading() as tx:
+        customer = await customers.get(tx, call.org, call.ids["customer_id"])
+        found = await usage.report(tx, call.org, customer.customer_id, from_us, to_us, call.now_us)
+    return UsageAnswer(
+        from_at=instant(found.from_us) or "",
+        to_at=instant(found.to_us) or "",
+        source=usage.SOURCE,
+        total=_used(found.total),
+        days=[
+            DayUsed(start_at=instant(day.start_us) or "", units=day.units, usage=_used(day.usage))
+            for day in found.days
+        ],
+        units=[UnitUsed(unit_id=one.unit_id, label=one.label, usage=_used(one.usage)) for one in found.units],
+    )
+
+
+async def make_evidence(call: Call) -> EvidenceFile:
+    """Make the evidence bundle of a case; that it was made stands in the activity log."""
+    async with call.database.transaction() as tx:
+        name, data = await call.built.evidence.bundle(tx, call.org, call.actor, call.ids["case_id"])
+    return EvidenceFile(
+        name=name, sha256=hashlib.sha256(data).hexdigest(), zip_base64=base64.b64encode(data).decode()
+    )
+
+
+_READINGS: Final = Feature(Area.READINGS)
+_DEFAULTS: Final = Feature(Area.DEFAULTS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    _READINGS.read("/customers/{customer_id}/usage", get_usage, STAFF),
+    _DEFAULTS.add("/cases/{case_id}/evidence", make_evidence, MONEY, secret=True),
+)
