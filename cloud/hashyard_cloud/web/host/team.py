@@ -1,12 +1,11 @@
 """A customer's team as the host sees it, invitations, and the look into the portal."""
 
-from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
 from hashyard_cloud.errors import CloudError, NotFoundError
-from hashyard_cloud.services import activity, customers, invites
+from hashyard_cloud.services import activity, customers, invites, team
 from hashyard_cloud.services.inputs import InputError
 from hashyard_cloud.services.ports.users import Role
 from hashyard_cloud.services.users import MAX_NAME_CHARS, Viewer
@@ -94,9 +93,8 @@ async def rename(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     if len(name) > MAX_NAME_CHARS:
         raise InputError({"team_name": f"Use at most {MAX_NAME_CHARS} characters."})
     customer_id = request.match_info["customer_id"]
-    async with request.app[keys.DATABASE].transaction() as tx:
-        row = await customers.get(tx, viewer.organisation_id, customer_id)
-        await tx.customers.update(replace(row, team_name=name))
+    database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
+    await team.rename(database, clock, viewer.organisation_id, actor_of(viewer), customer_id, name)
     return go(f"/customers/{customer_id}/team", "Team name saved.")
 
 
@@ -133,18 +131,6 @@ async def revoke(request: web.Request, viewer: Viewer) -> web.StreamResponse:
 async def remove(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """POST .../remove: access ends at once, live sessions too."""
     customer_id, user_id = request.match_info["customer_id"], request.match_info["user_id"]
-    async with request.app[keys.DATABASE].transaction() as tx:
-        members = {row.user_id: row for row in await tx.users.members(viewer.organisation_id, customer_id)}
-        if user_id not in members:
-            raise NotFoundError
-        await tx.users.remove_membership(viewer.organisation_id, user_id, customer_id)
-        await activity.record(
-            tx,
-            request.app[keys.CLOCK].now_us(),
-            viewer.organisation_id,
-            actor_of(viewer),
-            "member.removed",
-            f"Access of {members[user_id].email} removed",
-            customer_id=customer_id,
-        )
+    database, clock = request.app[keys.DATABASE], request.app[keys.CLOCK]
+    await team.remove(database, clock, viewer.organisation_id, actor_of(viewer), customer_id, user_id)
     return go(f"/customers/{customer_id}/team", "Access was removed.")

@@ -5,18 +5,23 @@ from typing import Final
 from aiohttp import web
 
 from hashyard_cloud.web.api.v1 import (
+    agreements,
     commands,
+    contract_sites,
     contracts,
     customers,
     defaults,
     edge,
     equipment,
+    imports,
     money,
     organisation,
     redirects,
     reference,
     series,
     sites,
+    team,
+    usage,
 )
 from hashyard_cloud.web.api.v1.operations import Operation
 
@@ -31,6 +36,11 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *money.OPERATIONS,
     *defaults.OPERATIONS,
     *redirects.OPERATIONS,
+    *contract_sites.OPERATIONS,
+    *agreements.OPERATIONS,
+    *team.OPERATIONS,
+    *imports.OPERATIONS,
+    *usage.OPERATIONS,
 )
 """The whole API: routes, checks and the OpenAPI document come from this table."""
 
