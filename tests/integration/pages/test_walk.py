@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 from aiohttp import ClientSession, CookieJar
 
+from hashyard_cloud.services import bulk
 from hashyard_cloud.services.agreements import AgreementInput, add
+from hashyard_cloud.services.ports.bulk import BulkKind
 from hashyard_cloud.services.ports.users import Role
 from hashyard_cloud.web import host
 from hashyard_support.pages import Pages
@@ -62,6 +64,12 @@ async def real_path(pages: Pages, path: str) -> str:
         "user_id": members[0].user_id,
         "hold_id": "01a0cce2-0000-7000-8000-000000000000",
     }
+    if "{bulk_id}" in path:
+        chosen = [known["unit_id"]]
+        asked = await bulk.ask(
+            pages.database, pages.clock, pages.organisation_id, pages.actor, BulkKind.STATUS, "repair", chosen
+        )
+        known["bulk_id"] = asked.bulk_id
     return re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], NOWHERE), path)
 
 
