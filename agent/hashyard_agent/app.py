@@ -14,12 +14,11 @@ from hashyard_agent.adapters.host import boot_id
 from hashyard_agent.adapters.identity import FileIdentityStore
 from hashyard_agent.adapters.outbox import STATE_NONCE, SqliteOutbox
 from hashyard_agent.adapters.outbox_salvage import set_file_aside
-from hashyard_agent.adapters.site_trust import TrustFiles
 from hashyard_agent.adapters.store import StoreCorruptError, StoreFullError
-from hashyard_agent.cloud_time import CloudTimeKeeper
 from hashyard_agent.commands import CommandConfig, MinerCommands
 from hashyard_agent.desired import DesiredFeed
 from hashyard_agent.discovery import Discovery, DiscoveryConfig
+from hashyard_agent.enforcement.enforcer import Enforcer
 from hashyard_agent.enforcement_parts import EnforcementParts
 from hashyard_agent.errors import CloudError, SettingsError
 from hashyard_agent.hand_commands import HandCommands
@@ -40,7 +39,7 @@ from hashyard_agent.tasks import TaskDesk
 from hashyard_agent.version import agent_version
 from hashyard_shared.clock import Clock, SystemClock
 from hashyard_shared.protocol import SiteSettings
-from hashyard_shared.signing import Envelope, SignatureError, decode_base64, fingerprint
+from hashyard_shared.signing import Envelope
 
 LOG = logging.getLogger(__name__)
 FIRST_DOCUMENT_S: Final = 5.0
@@ -53,7 +52,6 @@ class CloudSide:
 
     outbox: SqliteOutbox
     monitor: LinkMonitor
-    cloud_time: CloudTimeKeeper
     sync: Sync
     feed: DesiredFeed
     on_time: list[Callable[[Envelope], bool]]
@@ -118,14 +116,14 @@ async def _build(
     end: Callable[[StoreCorruptError], None],
 ) -> tuple[Supervisor, DesiredFeed]:
     boot = boot_id()
-    cloud = await _cloud_side(settings, identity, clock, boot, stack)
+    cloud = await _cloud_side(settings, identity, clock, stack)
     cloud.outbox.on_damage = end
     site = _site_side(settings, clock, boot, cloud, stack)
     intervals = Intervals(settings, cloud.feed)
     running: list[Supervisor] = []
 
     def vitals() -> Vitals:
-        return _vitals(site, running[0], cloud.cloud_time)
+        return _vitals(site, running[0])
 
     health = HealthReporter(
         outbox=cloud.outbox,
@@ -251,24 +249,16 @@ async def _first_document(feed: DesiredFeed) -> None:
 
 
 async def _cloud_side(
-    settings: Settings, identity: AgentIdentity, clock: Clock, boot: str, stack: AsyncExitStack
+    settings: Settings, identity: AgentIdentity, clock: Clock, stack: AsyncExitStack
 ) -> CloudSide:
     outbox = _outbox(settings, identity, clock)
     stack.callback(outbox.close)
     trust = enforcement_parts.trust_files(settings)
     on_time: list[Callable[[Envelope], bool]] = []
-    cloud_time = CloudTimeKeeper(
-        outbox, clock, boot_id=boot, agent_id=identity.agent_id, signing_keys=lambda: _signing_keys(trust)
-    )
 
     def on_token(epoch: int, time: Envelope) -> None:
         if epoch > outbox.epoch:
             outbox.adopt_epoch(epoch)
-        try:
-            cloud_time.observe(time)
-        except (SignatureError, SettingsError) as error:
-            LOG.warning("the cloud's signed time is not used: %s", error)
-            return
         for taker in on_time:
             taker(time)
 
@@ -281,10 +271,10 @@ async def _cloud_side(
     sync = Sync(outbox, link, monitor)
     outbox.on_put = sync.wake
     rotations = KeyRotations(trust, outbox, clock)
-    feed = DesiredFeed(link, outbox, monitor, cloud_time, rotations.offer, site_id=identity.site_id)
+    feed = DesiredFeed(link, outbox, monitor, rotations.offer, site_id=identity.site_id)
     key_changes = KeyChanges(ring, monitor)
     feed.subscribe(key_changes.offer)
-    return CloudSide(outbox, monitor, cloud_time, sync, feed, on_time, ring, key_changes)
+    return CloudSide(outbox, monitor, sync, feed, on_time, ring, key_changes)
 
 
 def _outbox(settings: Settings, identity: AgentIdentity, clock: Clock) -> SqliteOutbox:
@@ -308,13 +298,6 @@ def _outbox(settings: Settings, identity: AgentIdentity, clock: Clock) -> Sqlite
     return outbox
 
 
-def _signing_keys(files: TrustFiles) -> list[bytes]:
-    """The keys pinned on site, asked for each time: a technician may have changed them."""
-    trust = files.trust()
-    keys = [decode_base64(key) for key in trust.signing_keys]
-    return [key for key in keys if not trust.is_revoked(fingerprint(key))]
-
-
 def _discovery_config(settings: Settings) -> DiscoveryConfig:
     return DiscoveryConfig(
         subnets=tuple(str(subnet) for subnet in settings.site.subnets),
@@ -331,7 +314,7 @@ def _poller_config(settings: Settings) -> PollerConfig:
     )
 
 
-def _vitals(site: SiteSide, supervisor: Supervisor, cloud_time: CloudTimeKeeper) -> Vitals:
+def _vitals(site: SiteSide, supervisor: Supervisor) -> Vitals:
     report = site.poller.last_report
     failing = [f"{name} is started again: {problem}" for name, problem in supervisor.failing.items()]
     return Vitals(
@@ -339,13 +322,13 @@ def _vitals(site: SiteSide, supervisor: Supervisor, cloud_time: CloudTimeKeeper)
         cycle_s=report.elapsed_s if report else 0.0,
         emergency_stop=site.enforcement.stop_reason() is not None,
         shadow_mode=site.enforcement.shadow_mode,
-        notes=[*failing, *_clock_notes(cloud_time), *site.discovery.notes],
+        notes=[*failing, *_clock_notes(site.enforcement.enforcer), *site.discovery.notes],
     )
 
 
-def _clock_notes(cloud_time: CloudTimeKeeper) -> list[str]:
+def _clock_notes(enforcer: Enforcer) -> list[str]:
     try:
-        note = cloud_time.note()
+        note = enforcer.clock_note()
     except SettingsError as error:
         return [str(error)]
     return [note] if note else []

@@ -7,13 +7,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from hashyard_agent.backlog import StateStore
-from hashyard_agent.cloud_time import CloudTimeKeeper
-from hashyard_agent.errors import SettingsError
 from hashyard_agent.link_state import LinkMonitor
 from hashyard_agent.ports import CloudLink
 from hashyard_agent.retry import REFUSED_WAIT_S, cloud_retrying
 from hashyard_shared.protocol import DesiredState
-from hashyard_shared.signing import Envelope, SignatureError
+from hashyard_shared.signing import Envelope
 
 LOG = logging.getLogger(__name__)
 LONG_POLL_WAIT_S: Final = 50.0
@@ -29,7 +27,6 @@ class DesiredFeed:
         link: CloudLink,
         state: StateStore,
         monitor: LinkMonitor,
-        cloud_time: CloudTimeKeeper,
         take_rotations: Callable[[Sequence[Envelope]], None],
         *,
         site_id: str,
@@ -38,7 +35,6 @@ class DesiredFeed:
         self._link = link
         self._state = state
         self._monitor = monitor
-        self._cloud_time = cloud_time
         self._take_rotations = take_rotations
         self._site_id = site_id
         self._refused_wait_s = refused_wait_s
@@ -83,10 +79,6 @@ class DesiredFeed:
             return False
         # First of all: the rest of the document is signed with the keys that they bring.
         self._take_rotations(document.key_rotations)
-        try:
-            self._cloud_time.observe(document.time)
-        except (SignatureError, SettingsError) as error:
-            LOG.warning("the time in the cloud's document is not used: %s", error)
         # Kept before it is used: a crash in between must find it again.
         self._state.set_state(_DOCUMENT_KEY, document.model_dump_json())
         self._state.set_state(_ETAG_KEY, etag)

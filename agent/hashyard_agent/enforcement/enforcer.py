@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from pydantic import ValidationError
-
+from hashyard_agent.cloud_time import clock_note, signed_time_us, usable_keys
 from hashyard_agent.enforcement.accepting import lapsed
 from hashyard_agent.enforcement.admission import Admission
 from hashyard_agent.enforcement.book import Book
@@ -36,8 +35,8 @@ from hashyard_shared.clock import Clock
 from hashyard_shared.errors import ErrorCode
 from hashyard_shared.events import SiteControl
 from hashyard_shared.orders import OrderKind
-from hashyard_shared.protocol import CloudTime, SiteSettings, UnitBinding
-from hashyard_shared.signing import DocumentType, Envelope, SignatureError, verify
+from hashyard_shared.protocol import SiteSettings, UnitBinding
+from hashyard_shared.signing import Envelope, SignatureError
 
 LOG = logging.getLogger(__name__)
 TICK_S: Final = 1.0
@@ -86,6 +85,7 @@ class Enforcer:
         self._flight: dict[str, asyncio.Task[None]] = {}
         self._due_s: dict[str, float] = {}
         self._back: set[str] = set()
+        self._signer: str | None = None
         self._judge_at_s = 0.0
         self._visitor = Visitor(
             book=self._book,
@@ -133,20 +133,20 @@ class Enforcer:
     def cloud_time_seen(self, envelope: Envelope) -> bool:
         """A signed cloud time came; returns whether a pinned key signed it for this agent."""
         try:
-            trust = self._trust.trust()
-            key = None if trust.is_revoked(envelope.key) else trust.key_of(envelope.key)
-            if key is None:
-                return False
-            seen = CloudTime.model_validate_json(verify(key, DocumentType.TIME, envelope))
-        except (SignatureError, ValidationError, SettingsError) as error:
+            at_us = signed_time_us(envelope, usable_keys(self._trust.trust()), self._agent.agent_id)
+        except (SignatureError, SettingsError) as error:
             LOG.warning("a signed time was not accepted: %s", error)
             return False
-        if seen.agent_id != self._agent.agent_id:
-            return False
-        if self._time.heard(seen.at_us):
+        self._signer = envelope.key
+        if self._time.heard(at_us):
             self._judge_at_s = 0.0
             self._wake.set()
         return True
+
+    def clock_note(self) -> str | None:
+        """What a person should know of this machine's clock and the cloud's keys. Errors: `SettingsError`."""
+        keys = usable_keys(self._trust.trust())
+        return clock_note(self._time.now_us(), self._clock.now_us(), self._signer, keys)
 
     def miner_seen(self, mac: str) -> None:
         """Discovery or polling saw this miner again: whatever waits for it is tried at once."""

@@ -52,6 +52,9 @@ class TrustedTime:
 
     def heard(self, at_us: int) -> bool:
         """A verified cloud time came in; returns whether it made the bound higher or known."""
+        if not self._mark.known and at_us < self._mark.at_us:
+            # Older than what was heard before the machine started: a replay, which tells nothing of now.
+            return False
         bound = self.at_least_us()
         raised = not self._mark.known or at_us > bound
         # A replayed old time must not turn the bound back.

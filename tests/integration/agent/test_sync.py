@@ -11,7 +11,6 @@ from aiohttp import web
 
 from hashyard_agent.adapters.cloud_link import CloudHttp, HttpCloudLink
 from hashyard_agent.adapters.outbox import STATE_NONCE, SqliteOutbox
-from hashyard_agent.cloud_time import CloudTimeKeeper
 from hashyard_agent.desired import DesiredFeed
 from hashyard_agent.errors import CloudRefusedError, CloudUnreachableError
 from hashyard_agent.identity import AgentIdentity, Credentials
@@ -392,14 +391,7 @@ async def test_a_later_bound_on_rows_lets_others_through_when_some_are_to_be_kep
 
 
 def feed_of(rig: Rig) -> DesiredFeed:
-    keeper = CloudTimeKeeper(
-        rig.outbox,
-        SystemClock(),
-        boot_id="boot",
-        agent_id="agent",
-        signing_keys=lambda: [public_bytes(ORGANISATION_KEY)],
-    )
-    return DesiredFeed(rig.link, rig.outbox, rig.monitor, keeper, lambda rotations: None, site_id="site")
+    return DesiredFeed(rig.link, rig.outbox, rig.monitor, lambda rotations: None, site_id="site")
 
 
 async def test_the_desired_state_survives_a_restart_without_network(rig: Rig) -> None:

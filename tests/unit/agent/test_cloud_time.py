@@ -1,116 +1,70 @@
-"""Cloud time: only forward, only by a pinned key, only for this agent, and unknown after a boot."""
-
-from dataclasses import dataclass, field
+"""A signed time counts only by a key that counts here, for this agent; and what is said of clocks and keys."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hashyard_agent.cloud_time import CloudTimeKeeper
+from hashyard_agent.cloud_time import clock_note, signed_time_us, usable_keys
+from hashyard_agent.trust import Trust
 from hashyard_shared.clock import US_PER_S
 from hashyard_shared.protocol import CloudTime
-from hashyard_shared.signing import DocumentType, Envelope, SignatureError, new_private_key, public_bytes, sign
+from hashyard_shared.signing import (
+    DocumentType,
+    Envelope,
+    SignatureError,
+    encode_base64,
+    fingerprint,
+    new_private_key,
+    public_bytes,
+    sign,
+)
 
 FIRST, SECOND, STRANGER = (new_private_key() for _ in range(3))
+KEYS = [public_bytes(FIRST), public_bytes(SECOND)]
+PRINTS = [fingerprint(key) for key in KEYS]
 NOON_US = 1_773_900_000 * US_PER_S
-
-
-@dataclass
-class Hands:
-    """A clock whose hands are moved by hand."""
-
-    wall_us: int = NOON_US
-    mono_s: float = 100.0
-
-    def now_us(self) -> int:
-        return self.wall_us
-
-    def monotonic_s(self) -> float:
-        return self.mono_s
-
-
-@dataclass
-class Memory:
-    """State that lives as long as the test."""
-
-    values: dict[str, str] = field(default_factory=dict)
-
-    def state(self, key: str) -> str | None:
-        return self.values.get(key)
-
-    def set_state(self, key: str, value: str) -> None:
-        self.values[key] = value
 
 
 def told(at_us: int, key: Ed25519PrivateKey = FIRST, agent_id: str = "agent") -> Envelope:
     return sign(key, DocumentType.TIME, CloudTime(agent_id=agent_id, at_us=at_us).model_dump_json().encode())
 
 
-def keeper(memory: Memory, clock: Hands, boot_id: str = "boot-1") -> CloudTimeKeeper:
-    keys = [public_bytes(FIRST), public_bytes(SECOND)]
-    return CloudTimeKeeper(memory, clock, boot_id=boot_id, agent_id="agent", signing_keys=lambda: keys)
-
-
-def test_between_two_signed_times_the_monotonic_clock_counts() -> None:
-    clock = Hands()
-    time = keeper(Memory(), clock)
-    assert time.now_us() is None
-    time.observe(told(NOON_US))
-    clock.mono_s += 5
-    clock.wall_us -= 3_600 * US_PER_S
-    assert time.now_us() == NOON_US + 5 * US_PER_S
-
-
-def test_an_older_time_or_a_replay_changes_nothing() -> None:
-    clock = Hands()
-    time = keeper(Memory(), clock)
-    time.observe(told(NOON_US))
-    clock.mono_s += 60
-    time.observe(told(NOON_US + 10 * US_PER_S))
-    assert time.now_us() == NOON_US + 60 * US_PER_S
-    assert time.highest_us() == NOON_US
-
-
-def test_after_a_boot_only_the_highest_time_is_known() -> None:
-    memory, clock = Memory(), Hands()
-    keeper(memory, clock).observe(told(NOON_US))
-    again = keeper(memory, clock, "boot-2")
-    assert again.now_us() is None
-    assert again.highest_us() == NOON_US
-    again.observe(told(NOON_US - 1))
-    assert again.now_us() is None, "a time before the highest one is a replay"
+@pytest.mark.parametrize("key", [FIRST, SECOND])
+def test_either_pinned_key_tells_the_time(key: Ed25519PrivateKey) -> None:
+    assert signed_time_us(told(NOON_US, key), KEYS, "agent") == NOON_US
 
 
 @pytest.mark.parametrize(
-    "envelope", [told(NOON_US, STRANGER), told(NOON_US, agent_id="other")], ids=["stranger", "other agent"]
+    "envelope",
+    [
+        told(NOON_US, STRANGER),
+        told(NOON_US, agent_id="other"),
+        sign(FIRST, DocumentType.TIME, b"no time"),
+        sign(FIRST, DocumentType.ORDER, CloudTime(agent_id="agent", at_us=NOON_US).model_dump_json().encode()),
+    ],
+    ids=["stranger", "other agent", "unreadable", "another kind of document"],
 )
 def test_a_time_that_is_not_ours_is_refused(envelope: Envelope) -> None:
-    time = keeper(Memory(), Hands())
     with pytest.raises(SignatureError):
-        time.observe(envelope)
-    assert time.highest_us() is None
+        signed_time_us(envelope, KEYS, "agent")
 
 
-def test_another_kind_of_document_is_no_time() -> None:
-    payload = CloudTime(agent_id="agent", at_us=NOON_US).model_dump_json().encode()
-    with pytest.raises(SignatureError):
-        keeper(Memory(), Hands()).observe(sign(FIRST, DocumentType.ORDER, payload))
+def test_a_revoked_key_does_not_count() -> None:
+    trust = Trust(
+        organisation_id="o",
+        site_id="s",
+        signing_keys=tuple(encode_base64(key) for key in KEYS),
+        revoked_keys=(PRINTS[0],),
+    )
+    assert usable_keys(trust) == KEYS[1:]
 
 
-def test_a_rotation_to_the_second_slot_is_taken_and_the_next_key_asked_for() -> None:
-    time = keeper(Memory(), Hands())
-    time.observe(told(NOON_US))
-    assert time.note() is None
-    time.observe(told(NOON_US + 1, SECOND))
-    assert "add-key" in (time.note() or "")
+def test_a_rotation_to_the_second_slot_asks_for_the_next_key() -> None:
+    assert clock_note(NOON_US, NOON_US, PRINTS[0], KEYS) is None
+    assert "add-key" in (clock_note(NOON_US, NOON_US, PRINTS[1], KEYS) or "")
 
 
-def test_a_clock_that_is_off_is_told() -> None:
-    clock = Hands(wall_us=NOON_US + 600 * US_PER_S)
-    time = keeper(Memory(), clock)
-    time.observe(told(NOON_US))
-    assert "600 s ahead of" in (time.note() or "")
-
-
-def test_a_damaged_memory_is_forgotten() -> None:
-    memory = Memory({"cloud-time": "{"})
-    assert keeper(memory, Hands()).highest_us() is None
+@pytest.mark.parametrize(("off_s", "said"), [(600, "600 s ahead of"), (-600, "600 s behind"), (5, None)])
+def test_a_clock_that_is_off_is_told(off_s: int, said: str | None) -> None:
+    note = clock_note(NOON_US, NOON_US + off_s * US_PER_S, PRINTS[0], KEYS)
+    assert note is None if said is None else said in (note or "")
+    assert clock_note(None, 0, None, KEYS) is None

@@ -192,3 +192,12 @@ def test_recorded_passwords_are_found_by_pool_and_worker() -> None:
     assert recorded.password("c", Pool("a:1", "other.R1", None)) is None
     assert recorded.password("d", Pool("a:1", "acc.R1", None)) is None
     assert recorded.groups("c", "R 1") == (PoolGroup((Pool("stratum+tcp://a:1", "acc.R-1", "p"),)),)
+
+
+def test_after_a_start_of_the_machine_a_time_from_before_tells_nothing_of_now() -> None:
+    hands = HandClock()
+    time = TrustedTime(hands, "boot-2", TimeMark(5 * HOUR_US, 100.0, "boot-1", known=True))
+    assert not time.heard(4 * HOUR_US)
+    assert time.now_us() is None
+    assert time.heard(6 * HOUR_US)
+    assert time.now_us() == 6 * HOUR_US
