@@ -178,7 +178,7 @@ async def _do(tx: Transaction, clock: Clock, actor: Actor, row: BulkRow, item: B
     after, held = await equipment.release_unit(tx, now_us, actor.name, unit, UnitState(row.target))
     if held is not None:
         before["contract_id"] = held.contract_id
-    return _done(item, before, after, f"{after.state.value.capitalize()} now."), held.customer_id if held else None
+    return _done(item, before, after, f"Status {after.state.value} now."), held.customer_id if held else None
 
 
 def _done(item: BulkItemRow, before: dict[str, Any], after: UnitRow, text: str) -> BulkItemRow:

@@ -72,18 +72,23 @@ def _gone(request: web.Request) -> bool:
 
 
 async def _tell(request: web.Request, viewer: Viewer, listener: Listener, response: web.StreamResponse) -> None:
-    # Whoever comes back may have missed something, so the first word is news.
-    await _send(response, f"retry: {RETRY_MS}\nevent: news\ndata: 1\n\n")
+    # Whoever comes back may have missed something; a page that was just loaded has not.
+    back = "Last-Event-ID" in request.headers
+    await _send(response, f"retry: {RETRY_MS}\n{_event('news' if back else 'hello')}")
     while True:
         news = await listener.wait(HEARTBEAT_S)
         if request.app[LIVE].closed:
             return
         if not await _may_listen(request, viewer):
-            await _send(response, "event: end\ndata: 1\n\n")
+            await _send(response, _event("end"))
             return
-        await _send(response, f"event: {'news' if news else 'beat'}\ndata: 1\n\n")
+        await _send(response, _event("news" if news else "beat"))
         if news:
             await asyncio.sleep(PAUSE_S)
+
+
+def _event(name: str) -> str:
+    return f"id: 1\nevent: {name}\ndata: 1\n\n"
 
 
 async def _send(response: web.StreamResponse, text: str) -> None:

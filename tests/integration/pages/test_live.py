@@ -39,7 +39,7 @@ async def listening(http: ClientSession, path: str = "/live") -> AsyncIterator[S
     async with http.get(path) as answer:
         assert answer.status == 200
         stream = Stream(answer)
-        assert await stream.next() == "news"
+        assert await stream.next() == "hello"
         yield stream
 
 
@@ -57,6 +57,11 @@ async def test_readings_and_what_others_do_are_news(pages: Pages) -> None:
         assert await stream.next() == "news"
         await pages.customer("Bluff Ridge", "ops@bluffridge.example")
         assert await stream.next() == "news"
+
+
+async def test_whoever_comes_back_looks_again(pages: Pages) -> None:
+    async with pages.browser() as visitor, visitor.http.get("/live", headers={"Last-Event-ID": "1"}) as answer:
+        assert await Stream(answer).next() == "news"
 
 
 async def test_news_of_another_host_is_not_heard(pages: Pages) -> None:
@@ -107,7 +112,7 @@ async def test_a_session_has_so_many_streams_and_no_more(pages: Pages) -> None:
     async with pages.browser() as visitor:
         answers = [await visitor.http.get("/live") for _ in range(MAX_LISTENERS_PER_SESSION)]
         for answer in answers:
-            assert await Stream(answer).next() == "news"
+            assert await Stream(answer).next() == "hello"
         async with visitor.http.get("/live") as refused:
             assert refused.status == 503
             assert "Retry-After" in refused.headers
@@ -137,7 +142,7 @@ async def test_a_stop_does_not_wait_for_open_streams(tmp_path: Path) -> None:
                 given = {key: one.value for key, one in cookies.items()}
                 answer = await http.get(f"{made.url}/live", cookies=given)
                 stream = Stream(answer)
-                assert await stream.next() == "news"
+                assert await stream.next() == "hello"
             live: Live = made.app[LIVE]
             assert live.count == 1
         assert live.count == 0

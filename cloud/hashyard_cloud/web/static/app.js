@@ -13,7 +13,7 @@
 
   document.addEventListener("keydown", (event) => {
     const typing = /^(input|textarea|select)$/i.test(event.target.tagName);
-    const search = document.querySelector("[data-search]");
+    const search = document.querySelector("[data-search]") ?? document.querySelector("#q");
     if (event.key === "/" && !typing && search && !event.ctrlKey && !event.metaKey) {
       event.preventDefault();
       search.focus();
@@ -52,13 +52,11 @@
     if (bar) bar.hidden = picked.length === 0;
   });
 
-  // A part that refreshes itself waits while somebody is working in it.
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    const part = event.detail.elt;
-    if (part.matches("[hx-trigger~=live], [hx-trigger^=every]") && part.querySelector("details[open], input:focus, input:checked, select:focus, textarea:focus, button:focus")) {
-      event.preventDefault();
-    }
-  });
+  // A part that refreshes itself waits while somebody is working in it, even if they began after it had asked.
+  const busy = (part) => part.matches("[hx-trigger~=live], [hx-trigger^=every]")
+    && part.querySelector("details[open], input:focus, input:checked, select:focus, textarea:focus, button:focus, a:focus");
+  document.addEventListener("htmx:beforeRequest", (event) => { if (busy(event.detail.elt)) event.preventDefault(); });
+  document.addEventListener("htmx:beforeSwap", (event) => { if (busy(event.detail.target)) event.detail.shouldSwap = false; });
 
   // What scrolls can be scrolled with the keyboard too.
   const reachable = () => document.querySelectorAll(".scroll").forEach((area) => {
