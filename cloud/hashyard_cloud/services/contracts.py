@@ -11,13 +11,12 @@ from hashyard_cloud.domain.terms import months_later
 from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
 from hashyard_cloud.services import activity, contract_sites, equipment
 from hashyard_cloud.services.inputs import (
+    BLANK_NONE,
     Clause,
     Currency,
     Duration,
     Input,
     MicroAmount,
-    OptionalFloat,
-    OptionalInt,
     ShortText,
 )
 from hashyard_cloud.services.ports.activity import Actor
@@ -46,8 +45,8 @@ class TermsInput(Input):
     billing_basis: BillingBasis = BillingBasis.METERED
     rate: MicroAmount = 0
     fixed_monthly: MicroAmount = 0
-    power_cap_kw: Annotated[OptionalFloat, Field(ge=0, le=1_000_000)] = None
-    term_months: Annotated[OptionalInt, Field(ge=1, le=240)] = None
+    power_cap_kw: Annotated[Annotated[float, Field(ge=0, le=1_000_000)] | None, BLANK_NONE] = None
+    term_months: Annotated[Annotated[int, Field(ge=1, le=240)] | None, BLANK_NONE] = None
     auto_renew: bool = False
     notice_days: Annotated[int, Field(ge=0, le=365)] = 30
     failover: MicroAmount = 0
@@ -61,8 +60,8 @@ class TermsInput(Input):
     redirect_clause_given: bool = False
     accepted_by: ShortText = ""
     spec_model: ShortText = ""
-    spec_hashrate_ths: Annotated[OptionalFloat, Field(ge=0, le=100_000)] = None
-    spec_quantity: Annotated[OptionalInt, Field(ge=1, le=100_000)] = None
+    spec_hashrate_ths: Annotated[Annotated[float, Field(ge=0, le=100_000)] | None, BLANK_NONE] = None
+    spec_quantity: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, BLANK_NONE] = None
     connector_fee_percent: Annotated[float, Field(ge=0, le=100)] = 0
     payout_wallet: ShortText = ""
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
 from hashyard_cloud.services import activity
-from hashyard_cloud.services.inputs import Input, Name, OptionalFloat, OptionalInt, OptionalMac, ShortText
+from hashyard_cloud.services.inputs import BLANK_NONE, Input, Name, OptionalMac, ShortText
 from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
 from hashyard_cloud.services.ports.database import Database, Transaction
@@ -31,8 +31,8 @@ class UnitInput(Input):
     serial: ShortText = ""
     mac: OptionalMac = None
     model: ShortText = ""
-    expected_hashrate_ths: Annotated[OptionalFloat, Field(ge=0, le=100_000)] = None
-    nameplate_w: Annotated[OptionalInt, Field(ge=0, le=1_000_000)] = None
+    expected_hashrate_ths: Annotated[Annotated[float, Field(ge=0, le=100_000)] | None, BLANK_NONE] = None
+    nameplate_w: Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, BLANK_NONE] = None
 
 
 async def get(tx: Transaction, organisation_id: str, unit_id: str) -> UnitRow:

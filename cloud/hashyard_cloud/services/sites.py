@@ -8,11 +8,11 @@ from pydantic import Field
 from hashyard_cloud.errors import NotFoundError
 from hashyard_cloud.services import activity
 from hashyard_cloud.services.inputs import (
+    BLANK_NONE,
     Currency,
     Input,
     MicroAmount,
     Name,
-    OptionalFloat,
     ShortText,
     Timezone,
 )
@@ -34,7 +34,7 @@ class SiteInput(Input):
     code: Annotated[ShortText, Field(max_length=8)] = ""
     region: ShortText = ""
     timezone: Timezone = "UTC"
-    capacity_kw: Annotated[OptionalFloat, Field(ge=0, le=10_000_000)] = None
+    capacity_kw: Annotated[Annotated[float, Field(ge=0, le=10_000_000)] | None, BLANK_NONE] = None
     currency: Currency = "USD"
     energy_price: MicroAmount = 0
     poll_interval_s: Annotated[float, Field(ge=1, le=3_600)] = DEFAULT_POLL_INTERVAL_S

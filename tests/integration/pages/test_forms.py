@@ -4,6 +4,8 @@ import re
 import pytest
 
 from hashyard_cloud.errors import ConflictError
+from hashyard_cloud.services.contracts import TermsInput
+from hashyard_cloud.services.inputs import InputError, read
 from hashyard_cloud.services.ports.equipment import AssignmentRow, UnitState
 from hashyard_support.pages import Pages
 from hashyard_support.visitor import Visitor
@@ -177,3 +179,19 @@ async def test_a_payment_sent_twice_is_recorded_once(pages: Pages) -> None:
         assert text.count("$100.00") == 1
         assert "$20.00" in text
         assert 'id="amount-error"' in await visitor.post(path, form | {"key": "other", "amount": "-5"}, 422)
+
+
+async def test_numbers_left_blank_are_none_and_wrong_ones_are_named(pages: Pages) -> None:
+    blank = {"power_cap_kw": "", "term_months": " ", "spec_hashrate_ths": "", "spec_quantity": ""}
+    terms = read(TermsInput, blank)
+    assert (terms.power_cap_kw, terms.term_months, terms.spec_hashrate_ths) == (None, None, None)
+    with pytest.raises(InputError) as raised:
+        read(TermsInput, {"power_cap_kw": "-1", "term_months": "1.5", "spec_quantity": "x"})
+    assert set(raised.value.errors) == {"power_cap_kw", "term_months", "spec_quantity"}
+    site = await pages.site("Pecos North", "PN", "", "UTC", 10)
+    async with pages.browser() as owner:
+        form = {"site_id": site.site_id, "label": "B-1", "expected_hashrate_ths": "", "nameplate_w": ""}
+        assert "B-1" in await owner.post("/equipment/new", form)
+        wrong = await owner.post("/equipment/new", form | {"label": "Żółw", "nameplate_w": "-4"}, 422)
+        assert "Give at least 0" in wrong
+        assert "Żółw" in wrong
