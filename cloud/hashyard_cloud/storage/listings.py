@@ -1,22 +1,24 @@
 """Pages of contracts and invoices, in the relational store. See `services.ports.listings`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, Text, bindparam, func, or_, select
+from sqlalchemy import Column, ColumnElement, Select, Table, Text, and_, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hashyard_cloud.domain.invoice import InvoiceState
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.invoices import InvoiceRow
-from hashyard_cloud.services.ports.listings import ListFilter
+from hashyard_cloud.services.ports.listings import After, ListFilter
+from hashyard_cloud.services.ports.payments import PaymentRow
 from hashyard_cloud.storage import fleet_sql as sql
-from hashyard_cloud.storage.rows import loaded_plain
+from hashyard_cloud.storage.rows import loaded, loaded_plain
 from hashyard_cloud.storage.tables.contracts import CONTRACTS
 from hashyard_cloud.storage.tables.customers import CUSTOMERS
 from hashyard_cloud.storage.tables.invoices import INVOICES
+from hashyard_cloud.storage.tables.payments import PAYMENTS
 
 MAX_LIMIT: Final = 500
 
@@ -26,6 +28,24 @@ class ListingsStore:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+
+    async def contracts_after(
+        self, organisation_id: str, after: After, limit: int, **equal: str | None
+    ) -> list[ContractRow]:
+        keys = (CONTRACTS.c.created_us, CONTRACTS.c.contract_id)
+        return [loaded(ContractRow, one) for one in await self._after(organisation_id, keys, after, limit, equal)]
+
+    async def invoices_after(
+        self, organisation_id: str, after: After, limit: int, **equal: str | None
+    ) -> list[InvoiceRow]:
+        keys = (INVOICES.c.created_us, INVOICES.c.invoice_id)
+        return [loaded(InvoiceRow, one) for one in await self._after(organisation_id, keys, after, limit, equal)]
+
+    async def payments_after(
+        self, organisation_id: str, after: After, limit: int, **equal: str | None
+    ) -> list[PaymentRow]:
+        keys = (PAYMENTS.c.recorded_us, PAYMENTS.c.payment_id)
+        return [loaded(PaymentRow, one) for one in await self._after(organisation_id, keys, after, limit, equal)]
 
     async def contracts(
         self, organisation_id: str, wanted: ListFilter
@@ -61,6 +81,25 @@ class ListingsStore:
         if len(records) < wanted.limit and (records or not wanted.offset):
             return records, wanted.offset + len(records)
         return records, (await self._connection.execute(count, given)).scalar_one()
+
+    async def _after(
+        self,
+        organisation_id: str,
+        keys: tuple[Column[int], Column[str]],
+        after: After,
+        limit: int,
+        equal: Mapping[str, str | None],
+    ) -> Sequence[Any]:
+        at, key = keys
+        query = select(at.table).where(at.table.c.organisation_id == organisation_id)
+        for name, value in equal.items():
+            if value is not None:
+                query = query.where(at.table.c[name] == value)
+        if after is not None:
+            query = query.where(or_(at < after[0], and_(at == after[0], key < after[1])))
+        query = query.order_by(at.desc(), key.desc()).limit(min(limit, MAX_LIMIT))
+        found: Sequence[Any] = (await self._connection.execute(query)).all()
+        return found
 
     async def _counts(self, table: Table, organisation_id: str) -> Sequence[Any]:
         given = {"organisation_id": organisation_id}

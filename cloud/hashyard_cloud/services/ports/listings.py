@@ -8,6 +8,7 @@ from hashyard_cloud.domain.invoice import InvoiceState
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.invoices import InvoiceRow
+from hashyard_cloud.services.ports.payments import PaymentRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,30 @@ class ListFilter:
     offset: int = 0
 
 
+After = tuple[int, str] | None
+"""Time and id of the last row that was given already; None for the beginning."""
+
+
 class ListingsStore(Protocol):
     """Lists of what belongs to customers, newest first."""
+
+    async def contracts_after(
+        self, organisation_id: str, after: After, limit: int, **equal: str | None
+    ) -> list[ContractRow]:
+        """The next contracts; with `equal` only those with these values, None being any."""
+        ...
+
+    async def invoices_after(
+        self, organisation_id: str, after: After, limit: int, **equal: str | None
+    ) -> list[InvoiceRow]:
+        """The next invoices, as `contracts_after`."""
+        ...
+
+    async def payments_after(
+        self, organisation_id: str, after: After, limit: int, **equal: str | None
+    ) -> list[PaymentRow]:
+        """The next payments, as `contracts_after`."""
+        ...
 
     async def contracts(
         self, organisation_id: str, wanted: ListFilter

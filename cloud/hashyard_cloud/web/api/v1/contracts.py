@@ -181,9 +181,14 @@ def _api_name(field: str) -> str:
 async def list_contracts(call: Call, query: ContractsQuery) -> Page[Contract]:
     """All contracts, newest first."""
     async with call.database.reading() as tx:
-        rows = await tx.contracts.all(call.org, query.customer_id)
-    rows = [row for row in rows if query.state is None or row.state is query.state]
-    shown, following = paging.page(rows, lambda row: (row.created_us, row.contract_id), query, newest_first=True)
+        rows = await tx.listings.contracts_after(
+            call.org,
+            paging.after(query),
+            query.limit + 1,
+            customer_id=query.customer_id,
+            state=query.state and query.state.value,
+        )
+    shown, following = paging.cut(rows, lambda row: (row.created_us, row.contract_id), query)
     return Page[Contract](items=[Contract.of(row) for row in shown], next_cursor=following)
 
 

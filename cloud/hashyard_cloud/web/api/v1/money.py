@@ -181,11 +181,15 @@ async def _told(tx: Transaction, rows: list[InvoiceRow]) -> list[Invoice]:
 async def list_invoices(call: Call, query: InvoicesQuery) -> Page[Invoice]:
     """Invoices, newest first."""
     async with call.database.reading() as tx:
-        rows = await tx.invoices.all(call.org, customer_id=query.customer_id, contract_id=query.contract_id)
-        rows = [row for row in rows if query.state is None or row.state is query.state]
-        shown, following = paging.page(
-            rows, lambda row: (row.created_us, row.invoice_id), query, newest_first=True
+        rows = await tx.listings.invoices_after(
+            call.org,
+            paging.after(query),
+            query.limit + 1,
+            customer_id=query.customer_id,
+            contract_id=query.contract_id,
+            state=query.state and query.state.value,
         )
+        shown, following = paging.cut(rows, lambda row: (row.created_us, row.invoice_id), query)
         return Page[Invoice](items=await _told(tx, shown), next_cursor=following)
 
 
@@ -269,8 +273,10 @@ async def _closed(call: Call, body: ReasonBody, to: InvoiceState) -> InvoiceWith
 async def list_payments(call: Call, query: PaymentsQuery) -> Page[Payment]:
     """Payments, newest first."""
     async with call.database.reading() as tx:
-        rows = await tx.payments.all(call.org, query.customer_id)
-    shown, following = paging.page(rows, lambda row: (row.recorded_us, row.payment_id), query, newest_first=True)
+        rows = await tx.listings.payments_after(
+            call.org, paging.after(query), query.limit + 1, customer_id=query.customer_id
+        )
+    shown, following = paging.cut(rows, lambda row: (row.recorded_us, row.payment_id), query)
     return Page[Payment](items=[Payment.of(row) for row in shown], next_cursor=following)
 
 

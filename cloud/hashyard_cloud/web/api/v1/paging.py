@@ -52,6 +52,24 @@ def _later(key: Key, after: Key, newest_first: bool) -> bool:
     return key < after if newest_first else key > after
 
 
+def after(query: PageQuery) -> tuple[int, str] | None:
+    """Time and id after which the page begins, for lists that the store pages; None for the first page."""
+    if query.cursor is None:
+        return None
+    at_us, key = decode(query.cursor, [int, str])
+    if not isinstance(at_us, int) or not isinstance(key, str):
+        raise _wrong()
+    return at_us, key
+
+
+def cut(
+    rows: Sequence[_Row], key: Callable[[_Row], tuple[int, str]], query: PageQuery
+) -> tuple[list[_Row], str | None]:
+    """The page and the next cursor, of one row more than was asked for."""
+    shown = list(rows[: query.limit])
+    return shown, encode(key(shown[-1])) if len(rows) > len(shown) else None
+
+
 def offset(cursor: str, most: int) -> int:
     """The place in a list whose order has no single key."""
     place = decode(cursor, [int])[0]
