@@ -228,14 +228,24 @@ class _Case:
         if self.fault.kind == "after_restart_only":
             # What the firmware kept for its next restart comes out now; nobody may stay where nobody sent him.
             self.device.restart()
-            await asyncio.sleep(3 * self.site.policy.drift_check_interval_s)
-            await self._settled(SETTLE_S, OrderKind.RESTORE)
+            await self._seen_and_mended(SETTLE_S)
 
     async def _settled(self, limit_s: float, goal: OrderKind) -> None:
         """Until the unit rests at its goal, or for so long as it may take."""
         try:
             async with asyncio.timeout(limit_s):
                 await self.site.until(lambda row: row.goal is goal and _rests(row))
+        except TimeoutError:
+            return
+
+    async def _seen_and_mended(self, limit_s: float) -> None:
+        """Until the watch has looked at what came out late and undone it; not sooner, on a busy machine either."""
+        await asyncio.sleep(3 * self.site.policy.drift_check_interval_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                while not self.watch.restored:  # noqa: ASYNC110 - the simulator's truth, which tells nobody
+                    await asyncio.sleep(LOOK_S)
+                await self.site.until(lambda row: row.goal is OrderKind.RESTORE and _rests(row))
         except TimeoutError:
             return
 

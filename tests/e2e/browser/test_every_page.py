@@ -46,6 +46,7 @@ def addresses(pages: Pages) -> dict[str, str]:
         "invoice-form": "/invoices/new",
         "defaults": "/defaults",
         "controls": "/redirect-controls",
+        "legal-holds": "/legal-holds",
         "mailbox": "/mailbox",
         "search": "/search?q=Bluff",
         "settings": "/settings",

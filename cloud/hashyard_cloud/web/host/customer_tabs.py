@@ -13,8 +13,10 @@ from hashyard_cloud.services.gate_facts import CaseSituation
 from hashyard_cloud.services.ports.contracts import ContractKind, ContractRow, ContractState
 from hashyard_cloud.services.ports.customers import CustomerRow
 from hashyard_cloud.services.ports.database import Transaction
+from hashyard_cloud.services.ports.defaults import CaseRow
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter, UnitSort
-from hashyard_cloud.services.ports.redirects import AccrualRow
+from hashyard_cloud.services.ports.pool_figures import PoolFigureRow
+from hashyard_cloud.services.ports.redirects import AccrualRow, RedirectUnitRow
 from hashyard_cloud.services.standing import Standing, standing
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import chart_ranges, charts, keys
@@ -24,6 +26,7 @@ from hashyard_cloud.web.host.equipment import unit_filter
 from hashyard_cloud.web.lists import page_of
 from hashyard_cloud.web.pages import host_page, show
 from hashyard_cloud.web.unit_lists import units_page
+from hashyard_shared.clock import iso
 from hashyard_shared.orders import OrderKind
 
 SORTS: Final = tuple(sort.value for sort in (UnitSort.LABEL, *UnitSort))
@@ -249,6 +252,17 @@ async def financials_tab(request: web.Request, viewer: Viewer) -> web.StreamResp
     )
 
 
+async def _pool_figures(
+    tx: Transaction, organisation_id: str, case: CaseRow | None, units: Sequence[RedirectUnitRow]
+) -> list[PoolFigureRow]:
+    """Level 5: what the holding pool itself says of these units' workers since the case was opened, by day."""
+    workers = sorted({row.active_worker for row in units if row.active_worker})
+    if case is None or not workers:
+        return []
+    since = iso(case.opened_us)[:10]
+    return [row for row in await tx.pool_figures.of_workers(organisation_id, workers) if row.day >= since]
+
+
 async def _default_context(request: web.Request, viewer: Viewer) -> dict[str, Any]:
     async with request.app[keys.DATABASE].reading() as tx:
         context = await load(request, viewer, tx)
@@ -269,6 +283,7 @@ async def _default_context(request: web.Request, viewer: Viewer) -> dict[str, An
                 for row in await tx.defaults.approvals(viewer.organisation_id, case.case_id)
                 if not row.withdrawn_us
             ]
+        figures = await _pool_figures(tx, viewer.organisation_id, case, units)
         disputes = await tx.defaults.disputes(viewer.organisation_id, customer.customer_id)
         holds = [
             row
@@ -287,6 +302,8 @@ async def _default_context(request: web.Request, viewer: Viewer) -> dict[str, An
         "levels_count": Counter(row.level for row in (redirected or units)),
         "redirected": redirected,
         "approvals": approvals,
+        "pool_says": {row.worker: row for row in figures},
+        "pool_sources": sorted({row.source for row in figures}),
         "open_disputes": [row for row in disputes if row.resolved_us is None],
         "open_holds": [row for row in holds if row.lifted_us is None],
         "can_restore": bool(case and case.state in {CaseState.OPEN, CaseState.PLAN} and redirected),
