@@ -12,6 +12,7 @@ from hashyard_cloud.errors import ConflictError, MalformedError, NotFoundError
 from hashyard_cloud.services import activity, contract_sites, equipment
 from hashyard_cloud.services.inputs import (
     BLANK_NONE,
+    BLANK_ZERO,
     Clause,
     Currency,
     Duration,
@@ -62,7 +63,7 @@ class TermsInput(Input):
     spec_model: ShortText = ""
     spec_hashrate_ths: Annotated[Annotated[float, Field(ge=0, le=100_000)] | None, BLANK_NONE] = None
     spec_quantity: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, BLANK_NONE] = None
-    connector_fee_percent: Annotated[float, Field(ge=0, le=100)] = 0
+    connector_fee_percent: Annotated[float, Field(ge=0, le=100), BLANK_ZERO] = 0
     payout_wallet: ShortText = ""
 
 

@@ -121,6 +121,8 @@ Duration = Annotated[int, BeforeValidator(_duration), Field(ge=0, le=366 * 86_40
 """Seconds, or text such as `15 d`, `2 min`, `30 s`."""
 MicroAmount = Annotated[int, BeforeValidator(_micro), Field(ge=0, le=10**15)]
 """An amount such as `12.50`, kept in millionths."""
+BLANK_ZERO: Final = BeforeValidator(lambda value: 0 if _empty_none(value) is None else value)
+"""A number left blank is nothing."""
 BLANK_NONE: Final = BeforeValidator(_empty_none)
 """A field left blank is None. Bounds stand inside, `Annotated[Annotated[int, Field(ge=0)] | None, BLANK_NONE]`;
 around it they would be applied to None too."""

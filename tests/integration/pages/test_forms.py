@@ -183,6 +183,7 @@ async def test_a_payment_sent_twice_is_recorded_once(pages: Pages) -> None:
 
 async def test_numbers_left_blank_are_none_and_wrong_ones_are_named(pages: Pages) -> None:
     blank = {"power_cap_kw": "", "term_months": " ", "spec_hashrate_ths": "", "spec_quantity": ""}
+    blank["connector_fee_percent"] = ""
     terms = read(TermsInput, blank)
     assert (terms.power_cap_kw, terms.term_months, terms.spec_hashrate_ths) == (None, None, None)
     with pytest.raises(InputError) as raised:
