@@ -47,6 +47,7 @@ def _show(request: web.Request, viewer: Viewer, status: int = 200, **more: Any) 
         required=import_files.REQUIRED[kind],
         back=LISTS.get(kind, f"/{kind.value}"),
         max_rows=kind.max_rows,
+        kinds=list(ImportKind),
         rows_shown=ROWS_SHOWN,
         problems_shown=PROBLEMS_SHOWN,
         **(context | more),
