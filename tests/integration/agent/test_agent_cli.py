@@ -194,6 +194,23 @@ def test_buffer_and_export_show_what_waits(config: Path, tmp_path: Path) -> None
     assert "2 rows" in agent("buffer", "--config", str(config)).stdout
 
 
+def test_buffer_tells_rate_room_age_and_gaps(config: Path) -> None:
+    enrolled(config)
+    now_us = SystemClock().now_us()
+    for hours_ago in (3, 2, 1):
+        put_cycle(config, now_us - hours_ago * 3_600_000_000)
+    store = load(config, {}).store
+    outbox = SqliteOutbox(store.outbox_file, max_bytes=store.max_bytes, headroom_bytes=0, clock=SystemClock())
+    newest = max(outbox.pending(10, MEGABYTE), key=lambda batch: batch.header.seq)
+    outbox.set_aside(newest, "rejected:malformed")
+    outbox.close()
+    said = agent("buffer", "--config", str(config)).stdout
+    assert "the oldest from 3 h" in said
+    assert "a day there is room for" in said
+    assert "1 are set aside" in said
+    assert "rejected:malformed  not told yet" in said
+
+
 def test_the_agent_runs_without_a_cloud_and_stops_on_a_signal(config: Path) -> None:
     enrolled(config)
     command = [sys.executable, "-m", "hashyard_agent.cli", "run", "--config", str(config)]

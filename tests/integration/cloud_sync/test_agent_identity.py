@@ -1,8 +1,10 @@
 """Enrolment, challenge, token, revocation, over the wire."""
 
+from dataclasses import replace
 from typing import Any
 
 from hashyard_cloud.services.enrolment import CODE_LIFETIME_S
+from hashyard_cloud.services.rate_limits import RateLimit
 from hashyard_cloud.web import keys
 from hashyard_shared.clock import US_PER_S
 from hashyard_shared.protocol import CloudTime
@@ -105,6 +107,30 @@ async def test_a_new_box_takes_over_the_agent_and_the_old_one_is_out(cloud: Any)
     assert (await old.call("GET", "desired"))[0] == 401
     assert (await old.login())[1]["type"] == "key-mismatch"
     assert (await new.login())[0] == 200
+
+
+async def test_a_code_is_bound_to_its_site_and_replaces_nobody_elsewhere(cloud: Any) -> None:
+    async with cloud.database.transaction() as tx:
+        site = await tx.sites.get(cloud.organisation_id, cloud.site_id)
+        await tx.sites.add(replace(site, site_id="site-2", name="Hall 2", code="H2"))
+    old = await cloud.agent()
+    minted = await cloud.app[keys.ENROLMENT].mint_code(cloud.organisation_id, "site-2", "test")
+    new = cloud.stranger()
+    status, problem = await new.enrol(minted.code.secret, replaces_agent_id=old.enrolled.agent_id)
+    assert (status, problem["type"]) == (404, "not-found")
+    # Refused, the code is not spent: the same box enrols as a new agent of the site that the code names.
+    assert (await new.enrol(minted.code.secret))[0] == 200
+    assert new.enrolled.site_id == "site-2"
+    assert (await old.call("GET", "desired"))[0] == 200
+
+
+async def test_deliveries_are_rate_limited_and_say_when_to_come_again(cloud: Any) -> None:
+    agent = await cloud.agent()
+    cloud.app[keys.INGEST]._limit = RateLimit(cloud.clock, 60, 2)
+    answers = [await agent.post(b"") for _ in range(3)]
+    assert [status for status, _, _ in answers] == [200, 200, 429]
+    assert answers[-1][1]["type"] == "rate-limited"
+    assert int(answers[-1][2]["Retry-After"]) >= 1
 
 
 async def test_protocol_versions(cloud: Any) -> None:
