@@ -1,8 +1,8 @@
-import asyncio
 import json
+import socket
 import subprocess
 import sys
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,11 @@ from hashyard_agent.adapters import arp
 from hashyard_agent.adapters.connect_sweep import ConnectSweeper
 
 FEW_DESCRIPTORS = """
-import asyncio, json, resource
+import asyncio, json, resource, socket
 from hashyard_agent.adapters.connect_sweep import ConnectSweeper
 resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
 async def main():
-    async def hang_up(reader, writer):
-        writer.close()
-    servers = [await asyncio.start_server(hang_up, f"127.20.99.{n}", 14028) for n in range(1, 121)]
+    servers = [socket.create_server((f"127.20.99.{n}", 14028)) for n in range(1, 121)]
     result = await ConnectSweeper().sweep([f"127.20.99.{n}" for n in range(1, 255)], [14028])
     for server in servers:
         server.close()
@@ -26,14 +24,15 @@ asyncio.run(main())
 """
 
 
-async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.close()
+def listening(ip: str, port: int) -> socket.socket:
+    """Whom the kernel connects: nobody accepts, so nothing is left open when the test ends."""
+    return socket.create_server((ip, port), backlog=16)
 
 
 async def test_open_ports_are_found_and_closed_ones_are_not() -> None:
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
         for ip, port in (("127.20.98.1", 14028), ("127.20.98.1", 14433), ("127.20.98.9", 14433)):
-            await stack.enter_async_context(await asyncio.start_server(hang_up, ip, port))
+            stack.enter_context(listening(ip, port))
         seen: list[tuple[int, int]] = []
         addresses = [f"127.20.98.{last}" for last in range(1, 20)]
         result = await ConnectSweeper().sweep(
@@ -44,9 +43,9 @@ async def test_open_ports_are_found_and_closed_ones_are_not() -> None:
 
 
 async def test_a_known_address_is_asked_on_its_own_ports_alone() -> None:
-    async with AsyncExitStack() as stack:
+    with ExitStack() as stack:
         for port in (14028, 14433):
-            await stack.enter_async_context(await asyncio.start_server(hang_up, "127.20.98.1", port))
+            stack.enter_context(listening("127.20.98.1", port))
         result = await ConnectSweeper().sweep(
             ["127.20.98.1"], [14028, 14433], known_ports={"127.20.98.1": (14433,)}
         )

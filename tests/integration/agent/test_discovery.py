@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from hashyard_agent import miner_parts
 from hashyard_agent.discovery import DiscoveryConfig, Progress
@@ -139,15 +140,18 @@ async def test_a_swapped_control_board_is_asked_about_and_never_assumed(
 
 
 async def test_what_is_no_miner_is_listed_and_not_taken_for_one(parts: MinerParts) -> None:
-    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1024)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nprinter")
-        await writer.drain()
-        writer.close()
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="printer")
 
-    server = await asyncio.start_server(page, "127.20.16.5", 80)
-    async with server:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", page)
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.20.16.5", 80).start()
         result = await parts.discovery(looking_at("127.20.16.0/28")).scan()
+    finally:
+        await runner.cleanup()
     assert result.miners == ()
     assert result.unidentified == ("127.20.16.5",)
 

@@ -24,22 +24,34 @@ class Tunnel:
     def __init__(self, behind: str, delays_s: dict[int, float]) -> None:
         self._behind = behind
         self._delays_s = delays_s
+        self._relaying: set[asyncio.Task[None]] = set()
 
     async def open(self, stack: AsyncExitStack, ip: str) -> None:
+        stack.push_async_callback(self._end)
         for port in self._delays_s:
             server = await asyncio.start_server(self._relay(port), ip, port)
             await stack.enter_async_context(server)
+
+    async def _end(self) -> None:
+        for task in self._relaying:
+            task.cancel()
+        await asyncio.gather(*[*self._relaying], return_exceptions=True)
 
     def _relay(
         self, port: int
     ) -> "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]":
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(self._delays_s[port])
+            task = asyncio.current_task()
+            assert task is not None
+            self._relaying.add(task)
             try:
+                await asyncio.sleep(self._delays_s[port])
                 far_reader, far_writer = await asyncio.open_connection(self._behind, port)
                 await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
             except (OSError, asyncio.CancelledError):
                 writer.close()
+            finally:
+                self._relaying.discard(task)
 
         return relay
 
