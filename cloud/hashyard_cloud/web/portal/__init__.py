@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from hashyard_cloud.web.portal import agreements, auth, home, pools, team, units
+from hashyard_cloud.web.portal import agreements, auth, earnings, home, pools, team, units
 
-_FEATURES = (auth, home, units, agreements, pools, team)
+_FEATURES = (auth, home, units, earnings, agreements, pools, team)
 
 
 def routes() -> list[web.RouteDef]:
