@@ -12,6 +12,7 @@ AgentError
 │   ├── MinerMalformedError      an answer that cannot be read; also an empty or blank pool list
 │   ├── MinerAuthError           credentials refused
 │   ├── MinerRefusedError        the device said no
+│   ├── HostKeyChangedError      another SSH host key than the pinned one
 │   └── MinerBusyError           another part of the agent is talking to it
 └── RefusedError             a rule of enforcement says no, with its code
 """
@@ -102,6 +103,12 @@ class MinerRefusedError(MinerError):
     """The miner said no."""
 
     miner_code = ErrorCode.MINER_REFUSED
+
+
+class HostKeyChangedError(MinerError):
+    """Its SSH host key is not the one that was pinned."""
+
+    miner_code = ErrorCode.HOST_KEY_CHANGED
 
 
 class MinerBusyError(MinerError):

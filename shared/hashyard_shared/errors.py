@@ -96,6 +96,7 @@ class ErrorCode(StrEnum):
     POOL_DEAD = "pool-dead"
     NO_SHARES = "no-shares"
     IDENTITY_CHANGED = "identity-changed"
+    HOST_KEY_CHANGED = "host-key-changed"
     DRIFTED = "drifted"
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from hashyard_agent.adapters.files import write_durably
-from hashyard_agent.errors import MinerRefusedError, SettingsError
+from hashyard_agent.errors import HostKeyChangedError, SettingsError
 
 MAX_KEYS: Final = 20_000
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
@@ -19,13 +19,13 @@ class HostKeys:
         self._path = path
 
     def check(self, mac: str, ip: str, fingerprint: str) -> None:
-        """Pin the key of a device that is met for the first time; a changed one is `MinerRefusedError`."""
+        """Pin the key of a device that is met for the first time; a changed one is `HostKeyChangedError`."""
         known = self._read()
         pinned = known.get(mac)
         if pinned == fingerprint:
             return
         if pinned is not None:
-            raise MinerRefusedError(
+            raise HostKeyChangedError(
                 ip,
                 f"its SSH host key is {fingerprint}, not {pinned} as pinned; forget it if it was reflashed",
             )

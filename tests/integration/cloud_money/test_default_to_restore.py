@@ -394,6 +394,29 @@ async def test_a_refused_order_is_shown_and_a_hopeless_one_is_not_sent_again(hos
     assert {order.unit_id for order in await host.orders()} == {"unit-1", "unit-3"}
 
 
+@pytest.mark.parametrize("code", [code for code in ErrorCode if code.value.startswith("order-")])
+async def test_each_refusal_of_a_site_is_shown_under_its_own_code(host: Host, code: ErrorCode) -> None:
+    await host.to_redirect()
+    order = (await host.orders())[0]
+    await host.event(
+        OrderRefused(
+            at_us=host.clock.now_us(),
+            order_id=order.order_id,
+            unit_id=order.unit_id,
+            sequence=order.sequence,
+            code=code,
+            detail="said on site",
+        )
+    )
+    async with host.database.reading() as tx:
+        row = await tx.redirects.unit(host.org, order.unit_id)
+        kept = await tx.redirects.order(host.org, order.order_id)
+    assert row is not None
+    assert kept is not None
+    assert (row.phase, row.code, row.detail) == (UnitPhase.REFUSED, code, "said on site")
+    assert (kept.refused_code, kept.refused_detail) == (code, "said on site")
+
+
 async def test_events_are_applied_once_and_late_ones_change_nothing(host: Host) -> None:
     await host.to_redirect()
     row = (await host.rows())[0]

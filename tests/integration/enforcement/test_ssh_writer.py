@@ -15,7 +15,7 @@ from hashyard_agent.adapters.host_keys import HostKeys
 from hashyard_agent.adapters.writers.pool_files import BOSMINER_TOML, CGMINER_CONF, PoolFile, replaced
 from hashyard_agent.adapters.writers.ssh_file import SshFileWriter, SshFirmware
 from hashyard_agent.enforcement.comparison import same_groups
-from hashyard_agent.errors import MinerAuthError, MinerError, MinerMalformedError, MinerRefusedError
+from hashyard_agent.errors import HostKeyChangedError, MinerAuthError, MinerError, MinerMalformedError
 from hashyard_agent.ports import Identity, Pool, PoolGroup
 
 MAC = "02:5e:e0:00:00:09"
@@ -167,7 +167,7 @@ async def test_pools_in_a_file_are_switched_and_restored_and_nothing_else_change
 
 async def test_a_host_key_is_pinned_on_first_use_and_a_changed_one_refused(tmp_path: Path) -> None:
     keys = HostKeys(tmp_path / "keys.json")
-    for number, expected in enumerate((None, MinerRefusedError)):
+    for number, expected in enumerate((None, HostKeyChangedError)):
         folder = tmp_path / str(number)
         folder.mkdir()
         async with _device(folder, CGMINER_CONF, CGMINER) as (firmware, who):

@@ -28,6 +28,7 @@ from hashyard_agent.adapters.writers.base import (
 )
 from hashyard_agent.adapters.writers.pool_files import PoolFile, replaced
 from hashyard_agent.errors import (
+    HostKeyChangedError,
     MinerAuthError,
     MinerConnectionError,
     MinerMalformedError,
@@ -158,7 +159,7 @@ class SshFileWriter:
         except asyncssh.PermissionDenied as error:
             raise MinerAuthError(ip, "SSH login refused") from error
         except asyncssh.HostKeyNotVerifiable as error:
-            raise MinerRefusedError(ip, "its SSH host key is not the one that was pinned") from error
+            raise HostKeyChangedError(ip) from error
         except (OSError, asyncssh.Error) as error:
             raise MinerConnectionError(ip, f"SSH: {error}") from error
         try:
@@ -181,6 +182,6 @@ class _Pinning(asyncssh.SSHClient):
         try:
             name = self._identity.mac or self._identity.ip
             self._host_keys.check(name, self._identity.ip, key.get_fingerprint())
-        except MinerRefusedError:
+        except HostKeyChangedError:
             return False
         return True
