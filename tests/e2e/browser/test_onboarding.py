@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from hashyard_support.browser import Seat, axe, launched, seat
-from hashyard_support.pages import PASSWORD, Pages, running
+from hashyard_support.pages import INTERVAL_S, PASSWORD, Pages, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -22,6 +22,14 @@ async def hosted(pages: Pages) -> None:
     await pages.roster(site)
     for step in range(6):
         await pages.cycle(site, pages.clock.now_us() - (5 - step) * 600_000_000)
+    await pages.settle()
+
+
+async def some_hours(pages: Pages) -> None:
+    """Time in which the machines were read, so that there are earnings to see."""
+    for _ in range(16):
+        pages.move_s(INTERVAL_S)
+        await pages.cycle(pages.sites["PN"], pages.clock.now_us())
     await pages.settle()
 
 
@@ -78,6 +86,9 @@ async def sign_up(browser: Browser, pages: Pages, secret: str, problems: list[st
     await looked_at(person, "8-portal-equipment", problems)
     await page.goto(f"{pages.url}/portal/contracts")
     await looked_at(person, "9-portal-contracts", problems)
+    await page.goto(f"{pages.url}/portal/earnings")
+    await expect(page.locator("main")).to_contain_text("measured")
+    await looked_at(person, "9-portal-earnings", problems)
     await context.close()
 
 
@@ -100,6 +111,7 @@ async def test_from_a_new_customer_to_the_first_look_into_the_portal(tmp_path: P
             await looked_at(owner, "4-contract", problems)
             secret = await invited_link(page, base)
             await looked_at(owner, "5-invited", problems)
+            await some_hours(pages)
             await sign_up(browser, pages, secret, problems)
             await page.goto(base)
             await looked_at(owner, "10-customer-again", problems)
