@@ -40,6 +40,8 @@ def addresses(pages: Pages) -> dict[str, str]:
         "restore": f"{redirected}/default/restore",
         "payment": f"{redirected}/payments/new",
         "contracts": "/contracts",
+        "import-contracts": "/import/contracts",
+        "import-balances": "/import/opening-balances",
         "contract": f"/contracts/{pages.contracts['Bluff Ridge Capital LLC']}",
         "contract-form": "/contracts/new",
         "invoices": "/invoices",
@@ -70,7 +72,7 @@ def addresses(pages: Pages) -> dict[str, str]:
 def portal_addresses(pages: Pages) -> dict[str, str]:
     """The portal's pages by name."""
     unit = pages.sites["PN"].units[5].unit_id
-    names = ("equipment", "invoices", "contracts", "team", "dispute", "agreements", "pools")
+    names = ("equipment", "invoices", "contracts", "team", "dispute", "agreements", "pools", "earnings")
     known = {f"portal-{name}": f"/portal/{name}" for name in names}
     return known | {"portal-home": "/portal", "portal-unit": f"/portal/equipment/{unit}"}
 
