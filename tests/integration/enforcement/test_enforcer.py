@@ -357,3 +357,22 @@ async def test_a_unit_seen_again_is_restored_at_once_without_waiting_for_the_nex
             site.enforcer.miner_seen(site.macs[0])
             await _restored(site)
             assert true_pools(farm.devices[0]) == before
+
+
+async def test_no_more_is_restarted_in_a_minute_than_the_watts_of_the_site_allow(tmp_path: Path) -> None:
+    async with farm_of({"antminer-s19": 4}) as farm:
+        site = Site(farm, tmp_path)
+        watts = farm.devices[0].model.power_w
+        site.policy_with(watts_per_minute=2.5 * watts)
+        async with site.running():
+            site.command(OrderKind.REDIRECT)
+            async with asyncio.timeout(LIMIT_S):
+                while sum(row.level >= 3 for row in site.enforcer.units()) < 2:  # type: ignore[union-attr]  # noqa: ASYNC110 - of another loop's making
+                    await asyncio.sleep(0.02)
+            # The third has its turn when the minute is over; a second of many turns shows that it waits.
+            await asyncio.sleep(1)
+            assert site.enforcer is not None
+            written = [row for row in site.enforcer.units() if row.written_at_us is not None]
+            assert len(written) == 2
+            restarted = [device for device in farm.devices if true_pools(device)[0][0] == HOLDING.url]
+            assert sum(device.model.power_w for device in restarted) <= site.policy.watts_per_minute
