@@ -34,7 +34,6 @@ from hashyard_cloud.storage.telemetry.clickhouse import ClickHouseTelemetry, ope
 from hashyard_cloud.web import control, keys
 from hashyard_cloud.web.api import agent as agent_api
 from hashyard_cloud.web.install import install as install_pages
-from hashyard_cloud.web.live import LIVE
 from hashyard_shared.clock import Clock, SystemClock
 from hashyard_shared.protocol import MAX_REQUEST_BYTES
 
@@ -106,7 +105,7 @@ def _retention(settings: Settings) -> Retention:
 async def _run(app: web.Application) -> AsyncIterator[None]:
     settings = app[SETTINGS]
     waiters = Waiters()
-    live = app.get(LIVE)
+    live = app.get(keys.LIVE)
     listeners = Listeners(waiters.wake, live.changed) if live else Listeners(waiters.wake)
     database = await open_database(settings, listeners)
     try:

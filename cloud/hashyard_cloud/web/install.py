@@ -16,9 +16,9 @@ def install(app: web.Application) -> None:
     static = StaticFiles()
     app[render.STATIC] = static
     app[MEMORY] = ShortMemory(app[keys.CLOCK])
-    app[live.LIVE] = Live()
+    app[keys.LIVE] = Live()
     # What a page is told to look at anew must not come out of a memory of before.
-    app[live.LIVE].also_tell(app[MEMORY].forget)
+    app[keys.LIVE].also_tell(app[MEMORY].forget)
     app.on_shutdown.append(live.stop)
     app.on_shutdown.append(app[MEMORY].settled)
     app[render.ENVIRONMENT] = render.environment(static)

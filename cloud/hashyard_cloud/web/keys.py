@@ -10,6 +10,7 @@ from hashyard_cloud.services.desired import Desired
 from hashyard_cloud.services.enforcement import Enforcement
 from hashyard_cloud.services.enrolment import Enrolment
 from hashyard_cloud.services.ingest import Ingest
+from hashyard_cloud.services.live import Live
 from hashyard_cloud.services.ports.database import Database
 from hashyard_cloud.services.ports.documents import DocumentRenderer
 from hashyard_cloud.services.ports.telemetry import TelemetryStore
@@ -28,6 +29,7 @@ DESIRED: Final = web.AppKey("DESIRED", Desired)
 ENFORCEMENT: Final = web.AppKey("ENFORCEMENT", Enforcement)
 ENROLMENT: Final = web.AppKey("ENROLMENT", Enrolment)
 ENROL_LIMIT: Final = web.AppKey("ENROL_LIMIT", RateLimit)
+LIVE: Final = web.AppKey("LIVE", Live)
 IDENTITY_LIMIT: Final = web.AppKey("IDENTITY_LIMIT", RateLimit)
 INGEST: Final = web.AppKey("INGEST", Ingest)
 TELEMETRY: Final = web.AppKey("TELEMETRY", TelemetryStore)

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from hashyard_cloud.errors import UnavailableError
 from hashyard_cloud.services import users
-from hashyard_cloud.services.live import Listener, Live
+from hashyard_cloud.services.live import Listener
 from hashyard_cloud.services.ports.users import Role
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys, security
@@ -24,7 +24,6 @@ PAUSE_S: Final = 1.0
 SEND_TIMEOUT_S: Final = 10.0
 RETRY_MS: Final = 3_000
 FULL_RETRY_S: Final = 60
-LIVE: Final = web.AppKey("LIVE", Live)
 _HEADERS: Final = {
     hdrs.CONTENT_TYPE: "text/event-stream",
     hdrs.CACHE_CONTROL: "no-store",
@@ -51,7 +50,7 @@ async def portal_stream(request: web.Request, guest: Guest) -> web.StreamRespons
 
 
 async def _stream(request: web.Request, viewer: Viewer) -> web.StreamResponse:
-    live = request.app[LIVE]
+    live = request.app[keys.LIVE]
     listener = live.listen(viewer.organisation_id, viewer.session.session_id, lambda: _gone(request))
     if listener is None:
         raise UnavailableError("Too many pages are open at once.", retry_after_s=FULL_RETRY_S)
@@ -77,7 +76,7 @@ async def _tell(request: web.Request, viewer: Viewer, listener: Listener, respon
     await _send(response, f"retry: {RETRY_MS}\n{_event('news' if back else 'hello')}")
     while True:
         news = await listener.wait(HEARTBEAT_S)
-        if request.app[LIVE].closed:
+        if request.app[keys.LIVE].closed:
             return
         if not await _may_listen(request, viewer):
             await _send(response, _event("end"))
@@ -115,4 +114,4 @@ async def _may_listen(request: web.Request, viewer: Viewer) -> bool:
 
 async def stop(app: web.Application) -> None:
     """Let the streams go before connections are closed; otherwise a stop would wait for them."""
-    app[LIVE].close()
+    app[keys.LIVE].close()

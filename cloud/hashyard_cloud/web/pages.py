@@ -22,7 +22,6 @@ from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.users import Role
 from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import keys, security
-from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.render import html
 
 LOG: Final = logging.getLogger(__name__)
@@ -79,7 +78,8 @@ def host_page(handler: PageHandler, allowed: frozenset[Role] = STAFF) -> Handler
         try:
             return await handler(request, viewer)
         finally:
-            request.app[MEMORY].forget(viewer.organisation_id)
+            # Open pages look again, and streams whether they still may: this may have ended a session.
+            request.app[keys.LIVE].changed(viewer.organisation_id)
 
     guarded.__name__ = getattr(handler, "__name__", "page")
     guarded.allowed = allowed  # type: ignore[attr-defined]  # read by the test that walks every route

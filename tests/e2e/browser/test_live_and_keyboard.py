@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from playwright.async_api import expect
 
-from hashyard_cloud.web.live import LIVE
+from hashyard_cloud.web.keys import LIVE
 from hashyard_support.browser import launched, seat
 from hashyard_support.pages import running
 

@@ -60,7 +60,12 @@ def portal_page(handler: PortalHandler) -> Handler:
         await security.check_form(request, guest.viewer.session.csrf)
         if guest.looking and request.method not in security.SAFE_METHODS:
             raise ForbiddenError("You are viewing this portal read-only; nothing was changed.")
-        return await handler(request, guest)
+        if request.method in security.SAFE_METHODS:
+            return await handler(request, guest)
+        try:
+            return await handler(request, guest)
+        finally:
+            request.app[keys.LIVE].changed(guest.organisation_id)
 
     guarded.__name__ = getattr(handler, "__name__", "portal_page")
     return guarded

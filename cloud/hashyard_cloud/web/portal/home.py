@@ -206,6 +206,7 @@ async def leave(request: web.Request) -> web.StreamResponse:
             await tx.users.set_view(guest.viewer.session.session_id, None)
             return go(f"/customers/{guest.customer.customer_id}")
         await tx.users.end_session(guest.viewer.session.session_id)
+    request.app[keys.LIVE].changed(guest.organisation_id)
     slug = guest.viewer.organisation.slug
     response = go(f"/host/{slug}/auth" if slug else "/login")
     response.del_cookie(security.SESSION_COOKIE, path="/")
