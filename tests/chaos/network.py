@@ -15,6 +15,7 @@ MAX_REQUEST_BYTES: Final = 32 * 1024 * 1024
 KEPT_REQUESTS: Final = 30
 UPSTREAM_TIMEOUT_S: Final = 70
 START_TIMEOUT_S: Final = 10
+GHOST_EVERY_S: Final = 0.2
 _HEADERS_PASSED: Final = ("Content-Type", "ETag", "Retry-After")
 _HEADERS_DROPPED: Final = frozenset({"host", "content-length", "connection"})
 
@@ -24,7 +25,8 @@ class Mood:
     """Chances, per request, of what goes wrong. `dark`: no request gets through at all.
 
     `halves`: uploads whose line dies in the middle of the body, before the whole one goes through on another.
-    `held`: a delivery that arrives only after a later one, when its sender has long given it up.
+    `held`: a delivery that arrives only after a later one, when its sender has long given it up. `ghosts`: old
+    deliveries come up again all the time, whole or in parts, whether the agent has something to send or not.
     """
 
     dark: bool = False
@@ -37,15 +39,14 @@ class Mood:
     late: float = 0.0
     halves: float = 0.0
     held: float = 0.0
+    ghosts: bool = False
 
 
 CALM: Final = Mood()
 DARK: Final = Mood(dark=True)
 BAD: Final = Mood(storm=0.25, cut_upload=0.2, cut_answer=0.2, slow=0.2, twice=0.3, late=0.3, halves=0.3, held=0.15)
-ROUGH: Final = Mood(
-    storm=0.2, cut_upload=0.15, cut_answer=0.25, slow=0.35, slow_s=0.5, twice=0.8, late=0.8, halves=0.8, held=0.25
-)
-"""Every fault often, and still deliveries get through: what fails all the time is seldom tried."""
+ROUGH: Final = Mood(storm=0.15, cut_upload=0.05, cut_answer=0.15, slow=0.5, slow_s=0.4, held=0.1, ghosts=True)
+"""Faults of every kind, and still deliveries get through: what fails all the time is seldom tried again."""
 STORM: Final = Mood(storm=0.9)
 FAULTS: Final = ("storm", "slow", "cut_body", "cut_answer", "twice", "late", "reordered")
 """What is counted of the network: 5xx, slow answers, bodies and answers cut in the middle, repeats, disorder."""
@@ -106,9 +107,26 @@ class Network:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             self.port = runner.addresses[0][1]
+            ghosts = asyncio.create_task(self._ghosts())
             self._ready.set()
             await self._done.wait()
+            ghosts.cancel()
+            await asyncio.gather(ghosts, return_exceptions=True)
             await runner.cleanup()
+
+    async def _ghosts(self) -> None:
+        """What lingers in a bad network: repeats, late arrivals, bodies and answers whose line dies half way."""
+        while True:
+            await asyncio.sleep(GHOST_EVERY_S)
+            if not self.mood.ghosts or not self._old:
+                continue
+            what = self._chance.choice(("twice", "late", "cut_body", "cut_answer"))
+            sent = self._old[-1] if what == "twice" else self._chance.choice(list(self._old))
+            self.did[what] += 1
+            if what in {"twice", "late"}:
+                await self._quietly(sent)
+            else:
+                await self._half(sent, whole=what == "cut_answer")
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         mood = self.mood
@@ -171,8 +189,8 @@ class Network:
         except (aiohttp.ClientError, TimeoutError, OSError):
             self.did["again_failed"] += 1
 
-    async def _half(self, sent: _Sent) -> None:
-        """The cloud gets the head and a part of the body, then the line is dead."""
+    async def _half(self, sent: _Sent, *, whole: bool = False) -> None:
+        """The cloud gets the head and a part of the body, then the line is dead; `whole`: before the answer."""
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", self._cloud_port)
         except OSError:
@@ -180,7 +198,8 @@ class Network:
         lines = [f"POST {sent.path} HTTP/1.1", "Host: cloud", f"Content-Length: {len(sent.data)}"]
         lines += [f"{name}: {value}" for name, value in sent.headers.items()]
         head = "\r\n".join([*lines, "", ""]).encode()
-        writer.write(head + sent.data[: self._chance.randrange(len(sent.data) or 1)])
+        end = len(sent.data) if whole else self._chance.randrange(len(sent.data) or 1)
+        writer.write(head + sent.data[:end])
         try:
             await writer.drain()
         except OSError:

@@ -289,7 +289,9 @@ class World:
     def damage_a_row(self, pick: int) -> bool:
         """Overwrite the body of one telemetry row that waits; the agent must not be running."""
         with closing_connection(self.outbox) as connection, connection:
-            rows = connection.execute("SELECT seq FROM outbox WHERE kind = 'telemetry'").fetchall()
+            rows = connection.execute(
+                "SELECT seq FROM outbox WHERE kind = 'telemetry' AND body != x'0102030405'"
+            ).fetchall()
             if not rows:
                 return False
             seq = rows[pick % len(rows)][0]
