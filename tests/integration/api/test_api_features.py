@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -131,6 +132,14 @@ async def test_usage_is_told_with_its_source(owner: Any, furnished: Pages) -> No
     span = {"from_at": "2026-03-01T00:00:00Z", "to_at": "2026-03-05T00:00:00Z"}
     status, told, _ = await owner.call("GET", path, params=span)
     assert (status, told["source"]) == (200, "miner-reported")
+    now = furnished.clock.now_us() // 1_000_000
+    ends = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    starts = datetime.fromtimestamp(now - 5 * 86_400, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path = f"/customers/{furnished.customers[NAME]}/earnings"
+    status, earned, _ = await owner.call("GET", path, params={"from_at": starts, "to_at": ends})
+    assert (status, earned["currency"]) == (200, "USD")
+    assert {day["hashrate_source"] for day in earned["days"]} <= {"measured", "the pool's own figures"}
+    assert float(earned["total"]) > 0
 
 
 async def test_the_evidence_bundle_comes_with_its_hash(owner: Any) -> None:
