@@ -24,6 +24,8 @@ from hashyard_support.enforcement import HOLDING, QUICK, Site, farm_of, true_poo
 
 LASTS_S: Final = 1.2
 SETTLE_S: Final = 12.0
+PATIENT_S: Final = 40.0
+"""How long a unit may take to its goal; patient when sixteen of them run at once on a busy machine."""
 LOOK_S: Final = 0.01
 CONCURRENCY: Final = 16
 CALL_S: Final = 0.8
@@ -139,7 +141,13 @@ class CaseSite(Site):
 
 
 async def run_case(
-    family: str, fault: FaultCase, moment: str, address: str, policy: EnforcementPolicy = POLICY
+    family: str,
+    fault: FaultCase,
+    moment: str,
+    address: str,
+    policy: EnforcementPolicy = POLICY,
+    *,
+    settle_s: float = SETTLE_S,
 ) -> Outcome:
     """Redirect and restore one miner with this fault at this moment; `address` and the one after it are free."""
     outcome = Outcome(family, fault.name, moment)
@@ -148,7 +156,7 @@ async def run_case(
             site = CaseSite(farm, Path(folder), policy)
             site.outcome = outcome
             site.record_all()
-            await _Case(site, farm.devices[0], fault, outcome).run(moment)
+            await _Case(site, farm.devices[0], fault, outcome, settle_s).run(moment)
     return outcome
 
 
@@ -190,7 +198,10 @@ class PoolWatch:
 
 
 class _Case:
-    def __init__(self, site: CaseSite, device: Device, fault: FaultCase, outcome: Outcome) -> None:
+    def __init__(
+        self, site: CaseSite, device: Device, fault: FaultCase, outcome: Outcome, settle_s: float
+    ) -> None:
+        self.settle_s = settle_s
         self.site = site
         self.device = device
         self.fault = fault
@@ -215,7 +226,7 @@ class _Case:
         if moment == "redirect" and self.fault.kind:
             await asyncio.sleep(LASTS_S)
             await self._heal()
-        await self._settled(SETTLE_S / 2, OrderKind.REDIRECT)
+        await self._settled(self.settle_s / 2, OrderKind.REDIRECT)
 
     async def _come_back(self, moment: str) -> None:
         if moment == "restore":
@@ -224,11 +235,11 @@ class _Case:
         if moment == "restore" and self.fault.kind:
             await asyncio.sleep(LASTS_S)
             await self._heal()
-        await self._settled(SETTLE_S, OrderKind.RESTORE)
+        await self._settled(self.settle_s, OrderKind.RESTORE)
         if self.fault.kind == "after_restart_only":
             # What the firmware kept for its next restart comes out now; nobody may stay where nobody sent him.
             self.device.restart()
-            await self._seen_and_mended(SETTLE_S)
+            await self._seen_and_mended(self.settle_s)
 
     async def _settled(self, limit_s: float, goal: OrderKind) -> None:
         """Until the unit rests at its goal, or for so long as it may take."""
@@ -309,7 +320,7 @@ async def run_all(chosen: Sequence[tuple[str, FaultCase, str]], *, third_octet: 
     async def one(number: int, family: str, fault: FaultCase, moment: str) -> Outcome:
         address = f"127.30.{third_octet + number // 120}.{1 + 2 * (number % 120)}"
         async with limit:
-            outcome = await run_case(family, fault, moment, address)
+            outcome = await run_case(family, fault, moment, address, settle_s=PATIENT_S)
         if shown:
             report(outcome)
         return outcome
