@@ -18,6 +18,7 @@ from hashyard_cloud.web import keys, security
 from hashyard_cloud.web.pages import host_page
 from hashyard_cloud.web.portal.access import Guest, portal_page
 
+PORTAL_PATH: Final = "/portal/events"
 HEARTBEAT_S: Final = 15.0
 PAUSE_S: Final = 1.0
 """At least so long between two pieces of news: a page need not follow every single reading."""
@@ -35,7 +36,7 @@ def routes() -> list[web.RouteDef]:
     """The routes of the streams."""
     return [
         web.get("/live", host_page(host_stream)),
-        web.get("/portal/events", portal_page(portal_stream)),
+        web.get(PORTAL_PATH, portal_page(portal_stream)),
     ]
 
 
@@ -100,10 +101,9 @@ async def _may_listen(request: web.Request, viewer: Viewer) -> bool:
     now = await users.resolve(request.app[keys.DATABASE], request.app[keys.CLOCK], secret, touch=False)
     if now is None or now.membership.role is not viewer.membership.role:
         return False
-    if (now.session.view_customer_id, now.membership.customer_id) != (
-        viewer.session.view_customer_id,
-        viewer.membership.customer_id,
-    ):
+    if now.membership.customer_id != viewer.membership.customer_id:
+        return False
+    if request.path == PORTAL_PATH and now.session.view_customer_id != viewer.session.view_customer_id:
         return False
     if now.role is not Role.CUSTOMER or now.membership.customer_id is None:
         return True

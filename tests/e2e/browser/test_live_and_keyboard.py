@@ -39,6 +39,18 @@ async def test_rows_follow_the_readings_in_every_tab_over_one_stream(tmp_path: P
             assert owner.complaints == []
 
 
+async def test_looking_into_the_portal_leads_there_and_back(tmp_path: Path) -> None:
+    async with running(tmp_path / "data") as pages, launched() as browser:
+        pages.organisation_id = await pages.host(slug="caprock")
+        customer_id = await pages.customer("Bluff Ridge", "ops@bluffridge.example")
+        async with seat(browser, pages) as owner:
+            await owner.page.goto(f"{pages.url}/customers/{customer_id}")
+            await owner.page.get_by_role("button", name="View Portal").click()
+            await owner.page.wait_for_url("**/portal")
+            await owner.page.get_by_role("button", name="Leave the portal").click()
+            await owner.page.wait_for_url(f"**/customers/{customer_id}")
+
+
 async def test_the_keyboard_alone_is_enough(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as pages, launched() as browser:
         pages.organisation_id = await pages.host(slug="caprock")

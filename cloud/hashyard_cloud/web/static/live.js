@@ -26,6 +26,8 @@
     // A beat is for what changed elsewhere, and for ages.
     if (kind === "news" || Date.now() - last > WITHOUT_STREAM_MS - 1000) soon();
   };
+  // Not at once: the page may be on its way elsewhere. A part that may no longer be asked for leads to the door.
+  const ended = () => setTimeout(refresh, LEAST_MS);
   const close = () => { source?.close(); source = null; };
   const poll = () => { polling ??= setInterval(() => { if (!document.hidden) soon(); }, WITHOUT_STREAM_MS); };
 
@@ -35,12 +37,12 @@
     for (const kind of ["news", "beat"]) {
       source.addEventListener(kind, () => { others?.postMessage(kind); told(kind); });
     }
-    source.addEventListener("end", () => { others?.postMessage("end"); close(); finish(); location.reload(); });
+    source.addEventListener("end", () => { others?.postMessage("end"); close(); finish(); ended(); });
     // While it is only interrupted the browser comes back by itself; when it was refused pages ask now and then.
     source.addEventListener("error", () => { if (source?.readyState === EventSource.CLOSED) { close(); poll(); finish(); } });
   });
 
-  if (others) others.onmessage = (event) => { if (event.data === "end") location.reload(); else told(event.data); };
+  if (others) others.onmessage = (event) => { if (event.data === "end") ended(); else told(event.data); };
   if (navigator.locks && others) {
     navigator.locks.request(`hashyard-live ${address}`, open);
     document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
