@@ -9,6 +9,7 @@ from hashyard_cloud.errors import NotFoundError
 from hashyard_cloud.services import activity
 from hashyard_cloud.services.inputs import (
     BLANK_NONE,
+    BLANK_ZERO,
     Currency,
     Input,
     MicroAmount,
@@ -23,12 +24,13 @@ from hashyard_shared.clock import Clock
 from hashyard_shared.ids import new_id
 
 W_PER_KW = 1_000
+BP_PER_PERCENT = 100
 DEFAULT_POLL_INTERVAL_S = 60.0
 DEFAULT_DISCOVERY_INTERVAL_S = 900.0
 
 
 class SiteInput(Input):
-    """A site as people describe it: capacity in kW, energy price per kWh."""
+    """A site as people describe it: capacity in kW, energy price per kWh, taxes in per cent."""
 
     name: Name
     code: Annotated[ShortText, Field(max_length=8)] = ""
@@ -37,6 +39,7 @@ class SiteInput(Input):
     capacity_kw: Annotated[Annotated[float, Field(ge=0, le=10_000_000)] | None, BLANK_NONE] = None
     currency: Currency = "USD"
     energy_price: MicroAmount = 0
+    tax_percent: Annotated[float, Field(ge=0, le=100), BLANK_ZERO] = 0
     poll_interval_s: Annotated[float, Field(ge=1, le=3_600)] = DEFAULT_POLL_INTERVAL_S
 
 
@@ -55,7 +58,6 @@ async def add(database: Database, clock: Clock, organisation_id: str, actor: Act
         site_id=new_id(now_us),
         organisation_id=organisation_id,
         shadow_mode=False,
-        tax_bp=0,
         discovery_interval_s=DEFAULT_DISCOVERY_INTERVAL_S,
         created_us=now_us,
         **_described(given),
@@ -106,5 +108,6 @@ def _described(given: SiteInput) -> dict[str, Any]:
         "capacity_w": None if given.capacity_kw is None else round(given.capacity_kw * W_PER_KW),
         "currency": given.currency,
         "energy_price_micro": given.energy_price,
+        "tax_bp": round(given.tax_percent * BP_PER_PERCENT),
         "poll_interval_s": given.poll_interval_s,
     }

@@ -196,3 +196,17 @@ async def test_numbers_left_blank_are_none_and_wrong_ones_are_named(pages: Pages
         wrong = await owner.post("/equipment/new", form | {"label": "Żółw", "nameplate_w": "-4"}, 422)
         assert "Give at least 0" in wrong
         assert "Żółw" in wrong
+
+
+async def test_a_site_keeps_its_taxes_and_every_decimal_of_its_price(pages: Pages) -> None:
+    form = {"name": "Hall Two", "timezone": "UTC", "currency": "USD", "energy_price": "0.041255"}
+    async with pages.browser() as owner:
+        wrong = await owner.post("/sites/new", form | {"tax_percent": "-8"}, 422)
+        assert "Give at least 0" in wrong
+        await owner.post("/sites/new", form | {"tax_percent": "8.25"})
+        async with pages.database.reading() as tx:
+            (site,) = await tx.sites.all(pages.organisation_id)
+        assert (site.tax_bp, site.energy_price_micro) == (825, 41_255)
+        shown = await owner.get(f"/sites/{site.site_id}/edit")
+        assert 'value="0.041255"' in shown
+        assert 'value="8.25"' in shown

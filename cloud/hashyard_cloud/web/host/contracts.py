@@ -15,6 +15,7 @@ from hashyard_cloud.services.ports.contracts import (
     ContractState,
     ContractVersionRow,
 )
+from hashyard_cloud.services.ports.equipment import UnitState
 from hashyard_cloud.services.ports.fleet import Totals, TotalsBy, UnitFilter
 from hashyard_cloud.services.ports.listings import ListFilter
 from hashyard_cloud.services.renewals import term_of
@@ -287,7 +288,12 @@ async def _units_context(request: web.Request, viewer: Viewer) -> dict[str, Any]
         version = (await tx.contracts.versions(viewer.organisation_id, row.contract_id))[0]
         customer = await customers.get(tx, viewer.organisation_id, row.customer_id)
         sites = await tx.sites.all(viewer.organisation_id)
-        wanted = UnitFilter(site_id=query.get("site") or None, search=query.get("q", "")[:100], limit=UNITS_SHOWN)
+        wanted = UnitFilter(
+            site_id=query.get("site") or None,
+            search=query.get("q", "")[:100],
+            lifecycle=one_of(UnitState, query.get("status")),
+            limit=UNITS_SHOWN,
+        )
         found, total = await tx.fleet.units(viewer.organisation_id, wanted, now_us)
         models = sorted({unit.model for unit in found if unit.model})
     if query.get("model"):
@@ -299,6 +305,7 @@ async def _units_context(request: web.Request, viewer: Viewer) -> dict[str, Any]
         "customer": customer,
         "sites": sites,
         "models": models,
+        "unit_states": [state.value for state in UnitState],
         "units": sorted(found, key=lambda unit: (unit.lifecycle not in {"staged", "unassigned"}, unit.label)),
         "free": free,
         "total": total,

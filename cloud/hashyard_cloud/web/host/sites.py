@@ -141,6 +141,7 @@ async def edit(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET /sites/{site_id}/edit."""
     async with request.app[keys.DATABASE].reading() as tx:
         site = await sites.get(tx, viewer.organisation_id, request.match_info["site_id"])
+    price = f"{(site.energy_price_micro or 0) / 1e6:.6f}"
     form = {
         "name": site.name,
         "code": site.code,
@@ -148,7 +149,8 @@ async def edit(request: web.Request, viewer: Viewer) -> web.StreamResponse:
         "timezone": site.timezone,
         "capacity_kw": "" if site.capacity_w is None else f"{site.capacity_w / sites.W_PER_KW:g}",
         "currency": site.currency,
-        "energy_price": "" if not site.energy_price_micro else f"{site.energy_price_micro / 1e6:.4f}",
+        "tax_percent": "" if not site.tax_bp else f"{site.tax_bp / 100:g}",
+        "energy_price": price.rstrip("0").rstrip(".") if site.energy_price_micro else "",
         "poll_interval_s": f"{site.poll_interval_s:g}",
     }
     return _form(request, viewer, f"Edit {site.name}", form, site=site)

@@ -10,7 +10,7 @@ from hashyard_cloud.services.api_tokens import Area
 from hashyard_cloud.services.inputs import read
 from hashyard_cloud.services.ports.agents import AgentRow
 from hashyard_cloud.services.ports.sites import SiteRow
-from hashyard_cloud.services.sites import W_PER_KW, SiteInput
+from hashyard_cloud.services.sites import BP_PER_PERCENT, W_PER_KW, SiteInput
 from hashyard_cloud.web import keys
 from hashyard_cloud.web.api.v1 import paging
 from hashyard_cloud.web.api.v1.operations import Call, Feature, Operation
@@ -44,6 +44,7 @@ class Site(Answer):
     capacity_kw: float | None
     currency: str
     energy_price: str | None
+    tax_percent: float
     shadow_mode: bool
     poll_interval_s: float
     created_at: str
@@ -61,6 +62,7 @@ class SiteBody(Body):
     capacity_kw: Annotated[float, Field(ge=0, le=10_000_000)] | None = None
     currency: Currency = "USD"
     energy_price: Amount = "0"
+    tax_percent: Annotated[float, Field(ge=0, le=100)] = 0
     poll_interval_s: Annotated[float, Field(ge=1, le=3_600)] = 60
 
 
@@ -128,7 +130,8 @@ class EnrolmentCode(Answer):
 
 
 def _site(row: SiteRow) -> Site:
-    return Site.of(row, capacity_kw=None if row.capacity_w is None else row.capacity_w / W_PER_KW)
+    capacity_kw = None if row.capacity_w is None else row.capacity_w / W_PER_KW
+    return Site.of(row, capacity_kw=capacity_kw, tax_percent=row.tax_bp / BP_PER_PERCENT)
 
 
 async def list_sites(call: Call, query: PageQuery) -> Page[Site]:
