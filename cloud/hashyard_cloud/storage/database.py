@@ -23,9 +23,9 @@ from hashyard_cloud.storage.activity import ActivityStore
 from hashyard_cloud.storage.agents import AgentsStore
 from hashyard_cloud.storage.agreements import AgreementsStore
 from hashyard_cloud.storage.api_tokens import ApiTokensStore
+from hashyard_cloud.storage.bulk import BulkStore
 from hashyard_cloud.storage.commands import CommandsStore
 from hashyard_cloud.storage.contract_sites import ContractSitesStore
-from hashyard_cloud.storage.bulk import BulkStore
 from hashyard_cloud.storage.contracts import ContractsStore
 from hashyard_cloud.storage.customer_pools import CustomerPoolsStore
 from hashyard_cloud.storage.customers import CustomersStore

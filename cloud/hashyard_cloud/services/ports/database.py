@@ -12,9 +12,9 @@ from hashyard_cloud.services.ports.activity import ActivityStore
 from hashyard_cloud.services.ports.agents import AgentsStore
 from hashyard_cloud.services.ports.agreements import AgreementsStore
 from hashyard_cloud.services.ports.api_tokens import ApiTokensStore
+from hashyard_cloud.services.ports.bulk import BulkStore
 from hashyard_cloud.services.ports.commands import CommandsStore
 from hashyard_cloud.services.ports.contract_sites import ContractSitesStore
-from hashyard_cloud.services.ports.bulk import BulkStore
 from hashyard_cloud.services.ports.contracts import ContractsStore
 from hashyard_cloud.services.ports.customer_pools import CustomerPoolsStore
 from hashyard_cloud.services.ports.customers import CustomersStore

@@ -46,6 +46,7 @@ __all__ = [
     "agents",
     "agreements",
     "api_tokens",
+    "bulk",
     "commands",
     "contract_sites",
     "contracts",
