@@ -12,6 +12,7 @@ from hashyard_cloud.services.users import Viewer
 from hashyard_cloud.web import charts, keys
 from hashyard_cloud.web.chart_ranges import Window
 from hashyard_cloud.web.host.customer_tabs import load
+from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import host_page, show
 from hashyard_shared.clock import US_PER_S, iso
 
@@ -38,9 +39,14 @@ async def _report(request: web.Request, viewer: Viewer) -> tuple[dict[str, Any],
     from_us = now_us // DAY_US * DAY_US - (PERIODS[_chosen(request)][1] - 1) * DAY_US
     async with request.app[keys.DATABASE].reading() as tx:
         context = await load(request, viewer, tx)
-        customer_id = request.match_info["customer_id"]
-        found = await usage.report(tx, viewer.organisation_id, customer_id, from_us, now_us, now_us)
-    return context, found
+    customer_id = request.match_info["customer_id"]
+
+    async def ask() -> usage.UsageReport:
+        async with request.app[keys.DATABASE].reading() as tx:
+            return await usage.report(tx, viewer.organisation_id, customer_id, from_us, now_us, now_us)
+
+    name = f"usage {customer_id} {from_us}"
+    return context, await request.app[MEMORY].get(viewer.organisation_id, name, ask)
 
 
 async def page(request: web.Request, viewer: Viewer) -> web.StreamResponse:
