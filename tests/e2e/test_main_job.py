@@ -58,7 +58,7 @@ def free_ports(count: int) -> int:
 def world(tmp_path: Path) -> Iterator[World]:
     port = free_ports(8)
     site = SitePlan("Cedar Flat", "CF", "Texas", "America/Chicago", "127.40.0.0/24", port + 1, FLEETS)
-    waits = Waits(due_s=6, grace_s=3, cure_s=6, bounce_s=2, poll_s=2, job_s=0.5)
+    waits = Waits(due_s=20, grace_s=3, cure_s=6, bounce_s=2, poll_s=2, job_s=0.5)
     plan = WorldPlan(folder=tmp_path, port=port, sites=(site,), waits=waits, restart_s=2, share_s=0.5)
     with World(plan).running() as started:
         started.write_settings()
