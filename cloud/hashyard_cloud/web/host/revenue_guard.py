@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from hashyard_cloud.services.ports.contracts import ContractRow, ContractState
+from hashyard_cloud.services.ports.equipment import UnitState
 from hashyard_cloud.services.ports.fleet import UnitFilter, UnitSort, UnitView
 from hashyard_cloud.services.ports.hashprices import HashpriceRow
 from hashyard_cloud.services.users import Viewer
@@ -82,7 +83,9 @@ async def _guarded(request: web.Request, viewer: Viewer) -> Guarded:
             )
             units += found
         names = {row.customer_id: row.name for row in await tx.customers.all(organisation_id)}
-    leaks = [_leak(unit, contracts.get(unit.contract_id or ""), price) for unit in units if unit.hashrate_ths]
+    # What was taken out of service is decided on: somebody works at it, it may well hash while it is tried.
+    units = [unit for unit in units if unit.hashrate_ths and unit.lifecycle != UnitState.REPAIR]
+    leaks = [_leak(unit, contracts.get(unit.contract_id or ""), price) for unit in units]
     leaks.sort(key=lambda leak: -(leak.loss_micro or 0))
     active = [row for row in contracts.values() if row.state is ContractState.ACTIVE]
     return Guarded(leaks, price, active, names)
