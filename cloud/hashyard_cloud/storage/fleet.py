@@ -96,6 +96,14 @@ class FleetStore:
             query = query.where(UNITS.c.site_id == site_id)
         return {record[0]: record[1] for record in await self._connection.execute(query.group_by(UNITS.c.state))}
 
+    async def models(self, organisation_id: str) -> list[str]:
+        query = (
+            select(UNITS.c.model)
+            .distinct()
+            .where(UNITS.c.organisation_id == organisation_id, UNITS.c.state != sql.RETIRED, UNITS.c.model != "")
+        )
+        return sorted((await self._connection.execute(query)).scalars())
+
     async def sites_of_customers(self, organisation_id: str) -> dict[str, list[str]]:
         query = (
             select(UNIT_ASSIGNMENTS.c.customer_id, SITES.c.name)

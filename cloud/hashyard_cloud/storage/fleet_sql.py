@@ -157,6 +157,7 @@ class Shape:
     customer: bool
     contract: bool
     lifecycle: bool
+    model: bool
     assignable: bool
     health: bool
     below: bool
@@ -181,6 +182,7 @@ def shape_of(wanted: UnitFilter) -> Shape:
         customer=wanted.customer_id is not None,
         contract=wanted.contract_id is not None,
         lifecycle=wanted.lifecycle is not None,
+        model=wanted.model is not None,
         assignable=wanted.assignable,
         health=wanted.health is not None,
         below=wanted.below_expected,
@@ -197,6 +199,7 @@ def values_of(organisation_id: str, wanted: UnitFilter, now_us: int) -> dict[str
         "customer_id": wanted.customer_id,
         "contract_id": wanted.contract_id,
         "lifecycle": wanted.lifecycle,
+        "model": wanted.model,
         "health": wanted.health.value if wanted.health else None,
         "pattern": like(wanted.search) if wanted.search.strip() else None,
     }
@@ -223,6 +226,7 @@ def _conditions(shape: Shape) -> list[ColumnElement[bool]]:
         (True, UNITS.c.organisation_id == ORGANISATION),
         (True, lived),
         (shape.site, UNITS.c.site_id == bindparam("site_id")),
+        (shape.model, UNITS.c.model == bindparam("model")),
         # Said once more, so that the index over owners is used.
         (shape.customer or shape.contract, UNIT_ASSIGNMENTS.c.organisation_id == ORGANISATION),
         (shape.customer, UNIT_ASSIGNMENTS.c.customer_id == bindparam("customer_id")),

@@ -89,6 +89,7 @@ class UnitFilter:
     customer_id: str | None = None
     contract_id: str | None = None
     lifecycle: str | None = None
+    model: str | None = None
     health: Health | None = None
     below_expected: bool = False
     assigned: bool | None = None
@@ -172,6 +173,10 @@ class FleetStore(Protocol):
 
     async def counts(self, organisation_id: str, site_id: str | None = None) -> dict[str, int]:
         """How many units in each state of life."""
+        ...
+
+    async def models(self, organisation_id: str) -> list[str]:
+        """The models of all units, by name."""
         ...
 
     async def sites_of_customers(self, organisation_id: str) -> dict[str, list[str]]:

@@ -27,6 +27,8 @@ from hashyard_cloud.web.memory import MEMORY
 from hashyard_cloud.web.pages import MANAGERS, actor_of, fields, go, host_page, show
 
 UNITS_SHOWN: Final = 200
+ASSIGNABLE: Final = "assignable"
+"""The filter for what step 2 can take: staged and unassigned units."""
 HOURS_PER_MONTH: Final = 730
 ASSUMED_UPTIME: Final = 0.98
 DEFAULT_CLAUSE: Final = (
@@ -292,12 +294,12 @@ async def _units_context(request: web.Request, viewer: Viewer) -> dict[str, Any]
             site_id=query.get("site") or None,
             search=query.get("q", "")[:100],
             lifecycle=one_of(UnitState, query.get("status")),
+            model=query.get("model") or None,
+            assignable=query.get("status") == ASSIGNABLE,
             limit=UNITS_SHOWN,
         )
         found, total = await tx.fleet.units(viewer.organisation_id, wanted, now_us)
-        models = sorted({unit.model for unit in found if unit.model})
-    if query.get("model"):
-        found = [unit for unit in found if unit.model == query["model"]]
+        models = await tx.fleet.models(viewer.organisation_id)
     free = [unit for unit in found if unit.lifecycle in {"staged", "unassigned"}]
     return {
         "contract": row,
@@ -305,7 +307,10 @@ async def _units_context(request: web.Request, viewer: Viewer) -> dict[str, Any]
         "customer": customer,
         "sites": sites,
         "models": models,
-        "unit_states": [state.value for state in UnitState],
+        "unit_states": [
+            (ASSIGNABLE, "Can be picked"),
+            *((state.value, state.value.capitalize()) for state in UnitState),
+        ],
         "units": sorted(found, key=lambda unit: (unit.lifecycle not in {"staged", "unassigned"}, unit.label)),
         "free": free,
         "total": total,
