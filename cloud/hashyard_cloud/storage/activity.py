@@ -60,6 +60,14 @@ class ActivityStore:
         query = query.order_by(ACTIVITY.c.position.desc()).limit(limit)
         return [loaded(ActivityRow, record) for record in (await self._connection.execute(query)).all()]
 
+    async def actions(self, organisation_id: str, customer_id: str) -> list[str]:
+        query = (
+            select(ACTIVITY.c.action)
+            .distinct()
+            .where(ACTIVITY.c.organisation_id == organisation_id, ACTIVITY.c.customer_id == customer_id)
+        )
+        return list((await self._connection.execute(query)).scalars())
+
     async def chain(self, organisation_id: str, start: int, limit: int) -> list[ActivityRow]:
         query = (
             select(ACTIVITY)

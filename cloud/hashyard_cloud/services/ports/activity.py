@@ -55,6 +55,10 @@ class ActivityStore(Protocol):
         """Newest first; `before` is a position, for paging; `action` matches its beginning."""
         ...
 
+    async def actions(self, organisation_id: str, customer_id: str) -> list[str]:
+        """Every action that is recorded of this customer, once each."""
+        ...
+
     async def chain(self, organisation_id: str, start: int, limit: int) -> list[ActivityRow]:
         """From position `start` on, oldest first, for verification."""
         ...

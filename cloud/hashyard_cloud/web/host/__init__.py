@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from hashyard_cloud.web.host import (
+    activity,
     agreements,
     api_tokens,
     bulk,
@@ -53,6 +54,7 @@ _FEATURES = (
     settings,
     team,
     usage,
+    activity,
     agreements,
     imports,
     api_tokens,

@@ -56,7 +56,6 @@ def routes() -> list[web.RouteDef]:
         web.get("/customers/{customer_id}/financials", host_page(financials_tab)),
         web.get("/customers/{customer_id}/default", host_page(default_tab)),
         web.get("/customers/{customer_id}/default/live", host_page(default_live)),
-        web.get("/customers/{customer_id}/activity", host_page(activity_tab)),
     ]
 
 
@@ -318,25 +317,3 @@ async def default_tab(request: web.Request, viewer: Viewer) -> web.StreamRespons
 async def default_live(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     """GET .../default/live: gate, timeline and units, which refresh themselves."""
     return show(request, viewer, "host/customers/default_live.html", **await _default_context(request, viewer))
-
-
-async def activity_tab(request: web.Request, viewer: Viewer) -> web.StreamResponse:
-    """GET .../activity: everything that happened to the account, newest first."""
-    before = request.query.get("before", "")
-    async with request.app[keys.DATABASE].reading() as tx:
-        context = await load(request, viewer, tx)
-        lines = await tx.activity.all(
-            viewer.organisation_id,
-            customer_id=request.match_info["customer_id"],
-            before=int(before) if before.isascii() and before.isdigit() else None,
-            limit=51,
-        )
-    return show(
-        request,
-        viewer,
-        "host/customers/activity.html",
-        **context,
-        tab="activity",
-        lines=lines[:50],
-        more=lines[49].position if len(lines) > 50 else None,
-    )
