@@ -23,6 +23,7 @@ from hashyard_cloud.services.users import normal_email
 from hashyard_shared.ids import MalformedIdError, normalise_mac
 
 CURRENCIES: Final = ("USD", "EUR", "GBP", "CAD", "AUD", "CHF", "SEK", "NOK", "BRL", "AED")
+MAX_SLOGAN_CHARS: Final = 150
 MAX_NOTES_CHARS: Final = 4_000
 MAX_CLAUSE_CHARS: Final = 20_000
 
@@ -105,6 +106,7 @@ def _no_controls(text: str) -> str:
 
 _CLEAN: Final = AfterValidator(_no_controls)
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), _CLEAN]
+Slogan = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_SLOGAN_CHARS), _CLEAN]
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), _CLEAN]
 Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_NOTES_CHARS), _CLEAN]
 Clause = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_CLAUSE_CHARS), _CLEAN]

@@ -4,19 +4,18 @@ import hashlib
 from dataclasses import replace
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from hashyard_cloud.domain.brand import is_colour
 from hashyard_cloud.errors import NotFoundError
 from hashyard_cloud.services import activity
 from hashyard_cloud.services.images import check_logo
-from hashyard_cloud.services.inputs import Currency, Input, Name, OptionalEmail, ShortText, Timezone
+from hashyard_cloud.services.inputs import Currency, Input, Name, OptionalEmail, ShortText, Slogan, Timezone
 from hashyard_cloud.services.ports.activity import Actor
 from hashyard_cloud.services.ports.database import Database
 from hashyard_cloud.services.ports.organisations import LogoRow, OrganisationRow
 from hashyard_shared.clock import Clock
 
-MAX_SLOGAN_CHARS: Final = 150
 RESERVED_SLUGS: Final = frozenset({"admin", "api", "auth", "hashyard", "host", "login", "portal", "static", "www"})
 
 
@@ -46,7 +45,7 @@ class BrandInput(Input):
 
     name: Name
     slug: Slug = ""
-    slogan: Annotated[ShortText, Field(max_length=MAX_SLOGAN_CHARS)] = ""
+    slogan: Slogan = ""
     colour_primary: Colour
     colour_accent: Colour
     contact_email: OptionalEmail = ""

@@ -49,7 +49,9 @@ async def _organisation(request: web.Request) -> OrganisationRow:
         raise NotFoundError
     row, present = found
     if not present and row.slug is not None and request.method in security.SAFE_METHODS:
-        raise web.HTTPMovedPermanently(request.path_qs.replace(f"/host/{slug}", f"/host/{row.slug}", 1))
+        # Not for ever: a host may take an old slug back, and browsers would go round in a circle.
+        present_path = request.path_qs.replace(f"/host/{slug}", f"/host/{row.slug}", 1)
+        raise web.HTTPFound(present_path, headers={hdrs.CACHE_CONTROL: "no-store"})
     return row
 
 
