@@ -180,7 +180,10 @@ async def assign(
     contract_id: str,
     unit_ids: Sequence[str],
 ) -> int:
-    """Put units under an active contract, from now on; all of them or none."""
+    """Put units under an active contract, from now on; all of them or none.
+
+    What a contract that has ended still holds is let go of first: this is the decision that it waits for.
+    """
     _bounded(unit_ids)
     async with database.transaction() as tx:
         contract = await tx.contracts.get(organisation_id, contract_id)
@@ -188,7 +191,18 @@ async def assign(
             raise NotFoundError
         if contract.state is not ContractState.ACTIVE:
             raise ConflictError("Equipment can be assigned to an active contract only.", field="contract_id")
+        for unit_id in dict.fromkeys(unit_ids):
+            if await _held_by_ended(tx, clock.now_us(), organisation_id, unit_id):
+                await release_in(tx, clock, organisation_id, actor, [unit_id], UnitState.UNASSIGNED)
         return await assign_in(tx, clock, actor, contract, unit_ids)
+
+
+async def _held_by_ended(tx: Transaction, now_us: int, organisation_id: str, unit_id: str) -> bool:
+    held = await tx.equipment.open_assignment(organisation_id, unit_id)
+    contract = await tx.contracts.get(organisation_id, held.contract_id) if held else None
+    if contract is None:
+        return False
+    return contract.state is ContractState.ENDED or (contract.ends_us is not None and contract.ends_us <= now_us)
 
 
 async def assign_in(

@@ -73,3 +73,25 @@ async def test_a_contract_whose_term_ran_out_leaves_its_units_there_since_its_en
         assert f'datetime="{iso(row.ends_us)}"' in rows[unit.unit_id]
         await owner.post("/equipment/release", {"unit_id": unit.unit_id, "state": "repair"})
         assert not await listed(owner)
+
+
+async def test_a_contract_takes_over_what_an_ended_one_still_holds(pages: Pages) -> None:
+    (unit, other), _ = await earning(pages, held=2, free=0)
+    await pages.customer("Cedar Compute", "ops@cedar.example")
+    (spare,) = await pages.units(pages.sites["PN"], 1, "a02", "A02")
+    await pages.contract("Cedar Compute", [spare])
+    ended, taker = pages.contracts["Bluff Ridge"], pages.contracts["Cedar Compute"]
+    form = {"unit_id": unit.unit_id, "contract_id": taker, "next": "/revenue-guard"}
+    async with pages.browser() as owner:
+        refused = await owner.post("/equipment/assign", form, 409)
+        assert f"{unit.label} is active and cannot be assigned." in refused
+        await owner.post(f"/contracts/{ended}/end", {})
+        text = await owner.get("/revenue-guard")
+        assert f'<option value="{taker}">' in text
+        assert f'<option value="{ended}">' not in text
+        await owner.post("/equipment/assign", form)
+        assert set(await listed(owner)) == {other.unit_id}
+    async with pages.database.reading() as tx:
+        held = await tx.equipment.open_assignment(pages.organisation_id, unit.unit_id)
+    assert held is not None
+    assert held.contract_id == taker

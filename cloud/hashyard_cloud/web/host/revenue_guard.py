@@ -87,7 +87,7 @@ async def _guarded(request: web.Request, viewer: Viewer) -> Guarded:
     units = [unit for unit in units if unit.hashrate_ths and unit.lifecycle != UnitState.REPAIR]
     leaks = [_leak(unit, contracts.get(unit.contract_id or ""), price) for unit in units]
     leaks.sort(key=lambda leak: -(leak.loss_micro or 0))
-    active = [row for row in contracts.values() if row.state is ContractState.ACTIVE]
+    active = [row for row in contracts.values() if row.contract_id not in lapsed]
     return Guarded(leaks, price, active, names)
 
 
