@@ -108,6 +108,7 @@
     const colour = form.elements.colour_primary.value;
     preview.style.setProperty("--brand", colour);
     preview.style.setProperty("--on-brand", textOn(colour));
+    preview.style.setProperty("--brand-2", form.elements.colour_accent.value);
     const button = preview.querySelector("[data-button]");
     button.style.background = colour;
     button.style.borderColor = colour;
