@@ -1,9 +1,9 @@
 """Drain a week of backlog into a real cloud while live cycles go on. One JSON line.
 
-    python -m bench.backlog.run_backlog [--miners 1000] [--days 7] [--live-interval-s 10]      (in tests/)
+    python -m bench.backlog.run_backlog [--miners 1000] [--days 7] [--live-interval-s 1]      (in tests/)
 
 The outbox is filled first (not timed). Then the agent's own sync drains it over HTTP into `hashyard-cloud serve`,
-a process of its own, while a live cycle is put every few seconds; how long each live one took to be acknowledged
+a process of its own, while a live cycle is put every second; how long each live one took to be acknowledged
 as durable is the lag. Bodies are of a few dozen different cycles: filling must not take longer than draining.
 """
 
@@ -143,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Drain a week of backlog into a real cloud.")
     parser.add_argument("--miners", type=int, default=1_000)
     parser.add_argument("--days", type=float, default=7)
-    parser.add_argument("--live-interval-s", type=float, default=10)
+    parser.add_argument("--live-interval-s", type=float, default=1)
     given = parser.parse_args()
     print(json.dumps(measure(given.miners, given.days, given.live_interval_s)))
 
