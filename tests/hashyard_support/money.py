@@ -4,8 +4,11 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from hashyard_cloud.domain.gate import ConditionKey
 from hashyard_cloud.domain.money import Money
+from hashyard_cloud.domain.status import CustomerStatus
 from hashyard_cloud.services import invoices
+from hashyard_cloud.services.case_view import status_bar, statuses
 from hashyard_cloud.services.dunning import Dunning
 from hashyard_cloud.services.enforcement import Enforcement
 from hashyard_cloud.services.ports.activity import Actor
@@ -114,6 +117,28 @@ class Host:
         for row in await self.rows():
             await self.report(row, UnitPhase.REDIRECTED, 4)
         return case
+
+    async def pay(self, amount: str = "1000.00", key: str = "key-1") -> int:
+        """Record a payment; how many cases it ended."""
+        async with self.database.transaction() as tx:
+            done = await self.built.payments.record(
+                tx, self.org, OWNER, self.customer, Money.parse(amount, "USD"), key
+            )
+        return done.cases_ended
+
+    async def bar(self) -> CustomerStatus:
+        """What the status bar says, which is what the list of customers says."""
+        async with self.database.reading() as tx:
+            found = (await status_bar(tx, self.org, self.customer)).status
+            assert (await statuses(tx, self.org))[self.customer] is found
+        return found
+
+    async def missing(self) -> set[ConditionKey]:
+        """The gate's conditions that are not met."""
+        async with self.database.reading() as tx:
+            case = (await tx.defaults.cases(self.org))[0]
+            found = await self.built.defaults.situation(tx, case)
+        return {item.key for item in found.verdict.missing}
 
     async def case(self) -> CaseRow:
         async with self.database.reading() as tx:
